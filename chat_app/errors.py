@@ -1,0 +1,193 @@
+"""Every error this application raises on purpose.
+
+    ChatAppError
+    ├── StreamError            the durable log
+    │   ├── StreamNotFound         no such stream in the log
+    │   ├── StreamClosed           an append after the end
+    │   ├── InvalidOffset          a cursor that is no offset of the stream
+    │   ├── OffsetExpired          the log of a closed stream is gone; the message is in the database
+    │   ├── Fenced                 a newer producer owns the stream
+    │   └── LogUnavailable         the store does not answer; come back
+    ├── GenerationError        the model and the turn around it
+    │   ├── TurnInProgress         the chat is being answered; carries the open `stream_id`
+    │   ├── ProviderUnavailable    the provider fails or cannot be reached
+    │   ├── ProviderThrottled      the provider refuses for now
+    │   └── PromptRejected         the provider will never accept this prompt
+    ├── AccessError            who may see what
+    │   ├── NotAuthenticated       the request bears no valid identity
+    │   ├── ChatNotFound           absent, or somebody else's: the two are not told apart
+    │   └── RateLimited            too many requests; carries `retry_after`
+    ├── InvalidRequest         a request that can never succeed as it stands
+    │   └── PromptTooLarge
+    └── InvalidSettings        a setting that cannot work, found at start-up
+
+`code` is stable and meant for programs; the text is meant for people and may change.
+HTTP status codes live in `chat_app.api.errors`.
+"""
+
+from datetime import timedelta
+from typing import ClassVar
+
+
+class ChatAppError(Exception):
+    """Base of every error raised on purpose.
+
+    Attributes:
+        code: Stable identifier, part of the public API.
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+
+class StreamError(ChatAppError):
+    """The durable log cannot do what was asked."""
+
+    code = "stream_error"
+
+
+class StreamNotFound(StreamError):
+    """The log holds no such stream."""
+
+    code = "stream_not_found"
+
+
+class StreamClosed(StreamError):
+    """The stream has ended; nothing can follow its last event."""
+
+    code = "stream_closed"
+
+
+class InvalidOffset(StreamError):
+    """A cursor that is not an offset of the stream.
+
+    Attributes:
+        tail: The newest offset, when it is known: the highest cursor that makes sense.
+    """
+
+    code = "invalid_offset"
+
+    def __init__(self, message: str, *, tail: int | None = None) -> None:
+        super().__init__(message)
+        self.tail = tail
+
+
+class OffsetExpired(StreamError):
+    """The log of this closed stream is gone; its message can be read from the chat."""
+
+    code = "offset_expired"
+
+
+class Fenced(StreamError):
+    """A producer with a newer fencing token owns the stream."""
+
+    code = "fenced"
+
+
+class LogUnavailable(StreamError):
+    """The store behind the log does not answer.
+
+    Attributes:
+        retry_after: When it makes sense to come back.
+    """
+
+    code = "log_unavailable"
+
+    def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class GenerationError(ChatAppError):
+    """A reply cannot be made, or not now."""
+
+    code = "generation_error"
+
+
+class TurnInProgress(GenerationError):
+    """The chat is being answered already.
+
+    Attributes:
+        stream_id: The open stream: follow it, or stop it first.
+    """
+
+    code = "turn_in_progress"
+
+    def __init__(self, message: str, *, stream_id: str) -> None:
+        super().__init__(message)
+        self.stream_id = stream_id
+
+
+class ProviderUnavailable(GenerationError):
+    """The model provider failed, was cut off, or cannot be reached."""
+
+    code = "provider_unavailable"
+
+
+class ProviderThrottled(GenerationError):
+    """The model provider refuses for now: a rate limit or a quota.
+
+    Attributes:
+        retry_after: What the provider asked for, if it said.
+    """
+
+    code = "provider_throttled"
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PromptRejected(GenerationError):
+    """The model provider will not answer this prompt, however often it is sent."""
+
+    code = "prompt_rejected"
+
+
+class AccessError(ChatAppError):
+    """The caller may not do this."""
+
+    code = "access_error"
+
+
+class NotAuthenticated(AccessError):
+    """The request bears no valid identity."""
+
+    code = "not_authenticated"
+
+
+class ChatNotFound(AccessError):
+    """No such chat for this caller: absent, or owned by somebody else."""
+
+    code = "chat_not_found"
+
+
+class RateLimited(AccessError):
+    """Too many requests.
+
+    Attributes:
+        retry_after: When the next request will be accepted.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class InvalidRequest(ChatAppError):
+    """A request that can never succeed as it stands."""
+
+    code = "invalid_request"
+
+
+class PromptTooLarge(InvalidRequest):
+    """The prompt is longer than the server accepts."""
+
+    code = "prompt_too_large"
+
+
+class InvalidSettings(ChatAppError):
+    """A setting that cannot work; the message names its variable."""
+
+    code = "invalid_settings"
