@@ -1,0 +1,136 @@
+"""Every setting, and the only place that reads the environment.
+
+A setting comes from an environment variable of the same name in capitals, or from a `.env` file
+in the working directory; the variable wins. A wrong value stops the start with a message that
+names the variable. The providers' own variables (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, …) are
+read by LiteLLM itself and may stand in `.env` too.
+"""
+
+import os
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from dotenv import load_dotenv
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from chat_app.errors import InvalidSettings
+
+DEMO_MODEL = "demo"
+
+
+def _engine_url(value: str) -> str:
+    if urlsplit(value).scheme not in {"memory", "redis", "rediss", "unix"}:
+        msg = "must start with memory://, redis://, rediss:// or unix://"
+        raise ValueError(msg)
+    return value
+
+
+def _database_url(value: str) -> str:
+    scheme = urlsplit(value).scheme
+    if scheme.split("+")[0] not in {"sqlite", "postgresql", "postgres"}:
+        msg = "must start with sqlite:/// or postgresql://"
+        raise ValueError(msg)
+    return value
+
+
+def _seconds(value: object) -> object:
+    """A bare number means seconds; anything else is left to pydantic (ISO 8601)."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
+
+
+class Settings(BaseSettings):
+    """What can be set, with the defaults that need no configuration at all."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    # Where things live
+    redis_url: Annotated[str, AfterValidator(_engine_url)] = "memory://"
+    database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///chat.db"
+
+    # The model
+    chat_model: Annotated[str, Field(min_length=1)] = DEMO_MODEL
+    model_api_base: str | None = None
+    model_api_key: SecretStr | None = None
+    system_prompt: str = "You are a helpful assistant. Answer in Markdown."
+    model_request_timeout: Duration = timedelta(seconds=60)
+    model_idle_timeout: Duration = timedelta(seconds=60)
+
+    # Generations
+    max_generations: Annotated[int, Field(ge=1)] = 1000
+    redelivery_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=2)
+    checkpoint_interval: Duration = timedelta(seconds=3)
+    max_takeovers: Annotated[int, Field(ge=0)] = 10
+
+    # Streams
+    log_prefix: str = "chat"
+    log_ttl: Duration = timedelta(hours=1)
+    open_stream_ttl: Duration = timedelta(days=1)
+    store_timeout: Duration = timedelta(seconds=5)
+
+    # HTTP
+    max_prompt_chars: Annotated[int, Field(ge=1)] = 100_000
+    heartbeat_interval: Duration = timedelta(seconds=15)
+    session_cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "chat_session"
+    session_lifetime: Duration = timedelta(days=365)
+    secure_cookies: Literal["auto", "always"] = "auto"
+    allowed_origins: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = (
+        "http://localhost:3000",
+        "http://127.0.0.1:3000",
+    )
+
+    @property
+    def demo(self) -> bool:
+        """Whether the built-in demo model answers."""
+        return self.chat_model == DEMO_MODEL
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the log lives inside this process and ends with it."""
+        return urlsplit(self.redis_url).scheme == "memory"
+
+    def summary(self) -> str:
+        """One line for the start of the server's log; holds no secret."""
+        engine = "in-process engine" if self.embedded else f"Redis at {_public(self.redis_url)}"
+        model = "the built-in demo model" if self.demo else self.chat_model
+        return f"chat: {model} answers · {engine} · database {_public(self.database_url)}"
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        InvalidSettings: A value cannot work; the message names each variable that is wrong.
+    """
+    load_dotenv(".env")
+    # LiteLLM fetches its price list over the network when it is imported, unless told otherwise.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"{str(detail['loc'][0]).upper()}: {detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors(include_input=False)
+        ]
+        raise InvalidSettings("; ".join(wrong)) from None
+
+
+def _public(url: str) -> str:
+    """`url` without user, password and query, which may hold secrets."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
