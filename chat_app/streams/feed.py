@@ -1,0 +1,138 @@
+"""Events of streams that other processes produce: one connection for all of them.
+
+The append script publishes a watched stream's frames in the same step that stores them. Pushes
+may be lost (a cut connection, a full buffer); the log may not. So a push only counts if its
+offsets follow what is known, and any hole is filled from the log.
+"""
+
+import asyncio
+import logging
+import time
+import weakref
+from contextlib import suppress
+from datetime import timedelta
+
+from chat_app.errors import LogUnavailable
+from chat_app.streams import frame
+from chat_app.streams.engine import Engine, Subscription
+from chat_app.streams.keys import Keys
+from chat_app.streams.model import Outcome
+from chat_app.streams.tail import Tail
+
+_logger = logging.getLogger(__name__)
+
+_PAGE = 500
+_SILENCE = 1.0  # seconds without a push before the log is asked whether one was lost
+_RETRY = 0.2  # seconds between attempts to reach the store
+
+
+class _Watched:
+    """A stream that somebody in this process looks at and somebody elsewhere writes."""
+
+    __slots__ = ("heard", "keys", "seen", "tail")
+
+    def __init__(self, keys: Keys, tail: Tail) -> None:
+        self.keys = keys
+        self.tail = weakref.ref(tail)  # only viewers keep a tail alive
+        self.heard = self.seen = time.monotonic()  # last push · last time the store knew it
+
+
+class Feed:
+    """Keeps the tails of streams from elsewhere up to date. `run` is its one task."""
+
+    def __init__(self, engine: Engine, *, prefix: str, patience: timedelta) -> None:
+        self._engine = engine
+        self._home = f"{prefix}:feed"  # a connection needs one channel to listen at all
+        self._patience = patience.total_seconds()
+        self._watched: dict[str, _Watched] = {}
+        self._subscription: Subscription | None = None
+
+    async def follow(self, *, keys: Keys, tail: Tail) -> None:
+        """Keep `tail` up to date until it closes or nobody holds it any more."""
+        known = self._watched.get(keys.state)
+        if known is not None and known.tail() is tail:
+            return
+        self._watched[keys.state] = _Watched(keys, tail)
+        if self._subscription is not None:
+            # A connection that is gone is found out by `run` too, which subscribes anew.
+            with suppress(LogUnavailable):
+                await self._subscription.add(keys.state)
+
+    def release(self, keys: Keys) -> None:
+        """This process produces the stream itself now."""
+        self._watched.pop(keys.state, None)
+
+    async def run(self) -> None:
+        """Receive until cancelled, over as many connections as it takes."""
+        while True:
+            try:
+                async with self._engine.subscription() as subscription:
+                    await subscription.add(self._home)
+                    self._subscription = subscription
+                    for channel in list(self._watched):
+                        await subscription.add(channel)
+                    await self._receive(subscription)
+            except LogUnavailable as error:
+                _logger.warning("%s; trying again in %.1f s", error, _RETRY)
+            finally:
+                self._subscription = None
+            await asyncio.sleep(_RETRY)
+
+    async def _receive(self, subscription: Subscription) -> None:
+        next_check = time.monotonic() + _SILENCE
+        while True:
+            message = await subscription.next()
+            if message is not None:
+                await self._take(*message)
+            if time.monotonic() >= next_check:
+                await self._check(subscription)
+                next_check = time.monotonic() + _SILENCE
+
+    async def _take(self, channel: str, push: bytes | None) -> None:
+        watched = self._watched.get(channel)
+        tail = watched and watched.tail()
+        if not watched or tail is None:
+            return
+        watched.heard = time.monotonic()
+        if push is None or not _extend(tail, push):
+            await self._catch_up(watched, tail)
+
+    async def _catch_up(self, watched: _Watched, tail: Tail) -> None:
+        """Read from the log what no push has brought, and have pushes sent from here on."""
+        state = await self._engine.run("watch", keys=[watched.keys.state], args=["1"])
+        known, end, outcome, _ = state
+        if not known:
+            # Between a restart of the store and its producer's next append; or for good.
+            if time.monotonic() - watched.seen > self._patience:
+                tail.lose()
+            return
+        watched.seen = time.monotonic()
+        if end - tail.end > _PAGE:
+            tail.skip(to=end)  # the viewers read the log at their own pace
+        while tail.end < end:
+            frames = await self._engine.frames(watched.keys.log, after=tail.end, limit=_PAGE)
+            if not frames:
+                return
+            tail.extend(frames, last=tail.end + len(frames))
+        if outcome:
+            tail.extend([], last=tail.end, outcome=Outcome.parse(outcome.decode()))
+
+    async def _check(self, subscription: Subscription) -> None:
+        """Drop what nobody needs; look after streams that have been silent."""
+        now = time.monotonic()
+        for channel, watched in list(self._watched.items()):
+            tail = watched.tail()
+            if tail is None or tail.outcome is not None or tail.lost:
+                del self._watched[channel]
+                await subscription.remove(channel)
+            elif now - watched.heard > _SILENCE:
+                await self._catch_up(watched, tail)
+
+
+def _extend(tail: Tail, push: bytes) -> bool:
+    """Take what `append.lua` published: `<last offset> <outcome>\\n<frames>`."""
+    head, _, data = push.partition(b"\n")
+    last, _, outcome = head.decode().partition(" ")
+    return tail.extend(
+        frame.split(data), last=int(last), outcome=Outcome.parse(outcome) if outcome else None
+    )

@@ -1,0 +1,85 @@
+"""One event ⇄ one SSE frame.
+
+An event is a JSON object of the AI SDK's UI message stream protocol, version 1
+(https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol). Its frame is
+
+    id: 17\ndata: {"type":"text-delta","id":"1","delta":"Hello"}\n\n
+
+with the event's offset as the `id`, so that a plain `EventSource` resumes by itself. JSON never
+holds a bare line break, so a blank line always ends a frame. Frames are made once, when an event
+is written; everything after that forwards bytes.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from json.encoder import encode_basestring
+from typing import Any
+
+DONE = b"data: [DONE]\n\n"
+"""Follows the last event of a closed stream on the wire; never stored."""
+
+HEARTBEAT = b": keep-alive\n\n"
+"""A comment: no consumer sees an event, every proxy sees bytes."""
+
+_DELTA = b'"delta":"'
+_END = b'"}\n\n'
+
+
+def event_json(event: Mapping[str, Any]) -> bytes:
+    """Encode an event; fields that are None are left out, as the protocol wants it."""
+    present = {key: value for key, value in event.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def delta_json(kind: str, part_id: str, text: str) -> bytes:
+    """Encode the event that is nearly all of a stream, ten times faster than `event_json`."""
+    return f'{{"type":"{kind}","id":"{part_id}","delta":{encode_basestring(text)}}}'.encode(
+        errors="replace"  # a lone surrogate has no UTF-8; one bad character must not end a stream
+    )
+
+
+def encode(offset: int, event: bytes) -> bytes:
+    """Make the frame of the event at `offset`."""
+    return b"id: %d\ndata: %b\n\n" % (offset, event)
+
+
+def split(data: bytes) -> list[bytes]:
+    """Cut frames that were joined."""
+    return [frame + b"\n\n" for frame in data.split(b"\n\n")[:-1]]
+
+
+def offset_of(frame: bytes) -> int:
+    """The offset a frame carries."""
+    return int(frame[4 : frame.index(b"\n")])
+
+
+def decode(frame: bytes) -> tuple[int, dict[str, Any]]:
+    """Read a frame back: its offset and its event."""
+    head, _, body = frame.partition(b"\ndata: ")
+    return int(head.removeprefix(b"id: ")), json.loads(body)
+
+
+def compact(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """Merge neighbouring deltas of one part, each run under the offset of its last event.
+
+    Gives the same message for a fraction of the bytes and of the client's work. Joining the
+    escaped text of JSON strings gives the escaped joined text, so nothing is parsed.
+    """
+    kind, texts, last = b"", [], b""
+    for frame in frames:
+        offset, _, body = frame.partition(b"\n")
+        head, delta, text = body.partition(_DELTA)
+        if delta and head == kind:
+            texts.append(text[: -len(_END)])
+            last = offset
+            continue
+        if texts:
+            yield b"%b\n%b%b%b%b" % (last, kind, _DELTA, b"".join(texts), _END)
+            texts = []
+        if delta:
+            kind, texts, last = head, [text[: -len(_END)]], offset
+        else:
+            kind = b""
+            yield frame
+    if texts:
+        yield b"%b\n%b%b%b%b" % (last, kind, _DELTA, b"".join(texts), _END)

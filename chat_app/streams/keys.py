@@ -1,0 +1,24 @@
+"""Where a stream lives in the store."""
+
+from dataclasses import dataclass
+
+from chat_app.streams.model import StreamId
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The two keys of a stream. The braces put both into one slot of a Redis Cluster.
+
+    Attributes:
+        state: Hash: fencing token, tail, stop flag, outcome; also the channel of its pushes.
+        log: Redis Stream: entry id = offset, one frame per entry.
+    """
+
+    state: str
+    log: str
+
+    @classmethod
+    def of(cls, stream_id: StreamId, *, prefix: str) -> "Keys":
+        """The keys of `stream_id`."""
+        tag = f"{prefix}:{{{stream_id}}}"
+        return cls(state=f"{tag}:state", log=f"{tag}:log")

@@ -1,0 +1,238 @@
+"""The durable log: what the rest of the application knows of streams."""
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chat_app.errors import Fenced, InvalidOffset, OffsetExpired, StreamClosed, StreamNotFound
+from chat_app.streams import frame
+from chat_app.streams.engine import Engine, open_engine
+from chat_app.streams.feed import Feed
+from chat_app.streams.keys import Keys
+from chat_app.streams.model import Batch, Outcome, StreamId, StreamState
+from chat_app.streams.tail import Tail
+from chat_app.streams.writer import Appender, Writer
+
+_PAGE = 1000
+"""Events a consumer that lags is given at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """How long things are kept and waited for.
+
+    Attributes:
+        prefix: Begins every key, so that applications can share a store.
+        log_ttl: Life of a closed stream.
+        open_ttl: Life of a stream nobody has closed: longer than any generation.
+        timeout: For one answer of the store.
+    """
+
+    prefix: str = "chat"
+    log_ttl: timedelta = timedelta(hours=1)
+    open_ttl: timedelta = timedelta(days=1)
+    timeout: timedelta = timedelta(seconds=5)
+
+
+class StreamLog:
+    """Append-only streams that outlive the process that writes them.
+
+    Guarantees (tests/contract):
+      Order     consumers see every event once, in one order; offsets are 1, 2, 3 … without holes.
+      Fencing   once a producer has opened a stream, no append of an older one lands.
+      Closure   final, idempotent, and atomic with the last event. Up to date is not closed.
+      Liveness  a consumer that is slow, gone or far behind costs the producer nothing.
+
+    Every method raises `LogUnavailable` when the store does not answer; a producer and a consumer
+    that have begun ride the outage through.
+    """
+
+    def __init__(self, engine: Engine, options: LogOptions) -> None:
+        self._engine = engine
+        self._options = options
+        self._writer = Writer(engine, log_ttl=options.log_ttl, open_ttl=options.open_ttl)
+        self._feed = Feed(engine, prefix=options.prefix, patience=3 * options.timeout)
+        # Whoever produces or follows a stream holds its tail; it goes with the last of them.
+        self._tails: weakref.WeakValueDictionary[StreamId, Tail] = weakref.WeakValueDictionary()
+
+    async def create(self, stream_id: StreamId) -> None:
+        """Make a stream known, so that it can be followed and stopped before it is produced."""
+        keys = self._keys(stream_id)
+        await self._engine.run("create", keys=[keys.state], args=[_ms(self._options.open_ttl)])
+
+    async def open(self, stream_id: StreamId, *, token: int) -> Appender:
+        """Become the stream's one producer.
+
+        Args:
+            stream_id: A stream that exists or not.
+            token: The fencing token: larger than that of any producer before.
+
+        Returns:
+            The right to append. Its `tail` holds all that earlier producers have written.
+
+        Raises:
+            Fenced: A producer with a larger token owns the stream.
+            StreamClosed: The stream has ended.
+        """
+        keys = self._keys(stream_id)
+        args = [str(token), _ms(self._options.open_ttl)]
+        status, end, stop, _ = await self._engine.run("open", keys=[keys.state], args=args)
+        if status == b"fenced":
+            raise Fenced(f"another producer has taken over stream {stream_id}")
+        if status == b"closed":
+            raise StreamClosed(f"stream {stream_id} has ended")
+        frames: list[bytes] = []
+        while len(frames) < end:
+            frames += await self._page(keys, after=len(frames))
+        self._feed.release(keys)
+        tail = self._tails.setdefault(stream_id, Tail())
+        tail.adopt(frames)
+        appender = Appender(stream_id, token=token, tail=tail, keys=keys, wake=self._writer.wake)
+        if stop == b"1":
+            appender.stop_requested.set()
+        return appender
+
+    async def follow(
+        self, stream_id: StreamId, *, after: int = 0, compact: bool = False
+    ) -> "Follower":
+        """Replay what is behind cursor `after`, then go on live until the stream closes.
+
+        Args:
+            stream_id: A stream that was created or opened.
+            after: The cursor: the offset of the last event the consumer has; 0 for none.
+            compact: Merge neighbouring deltas of the replay: same message, fewer bytes.
+
+        Raises:
+            StreamNotFound: The log holds no such stream, or no more.
+            InvalidOffset: The stream has not got to `after`.
+        """
+        tail = await self._attach(stream_id)
+        if not 0 <= after <= tail.end:
+            raise InvalidOffset(f"the stream's newest offset is {tail.end}", tail=tail.end)
+        return Follower(self, stream_id, tail=tail, after=after, compact=compact)
+
+    async def state(self, stream_id: StreamId) -> StreamState:
+        """What the log knows of a stream now. Raises `StreamNotFound`."""
+        keys = self._keys(stream_id)
+        known, end, outcome, stop = await self._engine.run("watch", keys=[keys.state], args=["0"])
+        if not known:
+            raise StreamNotFound(f"no stream {stream_id}")
+        return StreamState(tail=end, outcome=_outcome(outcome), stop_requested=stop == b"1")
+
+    async def request_stop(self, stream_id: StreamId) -> StreamState:
+        """Ask the producer to end an open stream; idempotent. Raises `StreamNotFound`."""
+        keys = self._keys(stream_id)
+        known, end, outcome = await self._engine.run("stop", keys=[keys.state], args=[])
+        if not known:
+            raise StreamNotFound(f"no stream {stream_id}")
+        return StreamState(tail=end, outcome=_outcome(outcome), stop_requested=not outcome)
+
+    async def fetch(self, stream_id: StreamId, tail: Tail, *, after: int) -> list[bytes]:
+        """The next frames behind `after`, from this process if it has them, else from the log."""
+        if after >= tail.start:
+            return tail.frames(after=after, limit=_PAGE)
+        frames = await self._page(self._keys(stream_id), after=after)
+        # A push that arrived meanwhile must not be sent twice.
+        return frames[: tail.end - after]
+
+    async def _attach(self, stream_id: StreamId) -> Tail:
+        tail = self._tails.get(stream_id)
+        if tail is None or tail.lost:
+            state = await self.state(stream_id)
+            fresh = Tail(end=state.tail, outcome=state.outcome)
+            tail = self._tails.setdefault(stream_id, fresh)
+            if tail.lost:
+                tail = self._tails[stream_id] = fresh
+        if self._engine.shared and not tail.keep_all and tail.outcome is None:
+            await self._feed.follow(keys=self._keys(stream_id), tail=tail)
+        return tail
+
+    async def _page(self, keys: Keys, *, after: int) -> list[bytes]:
+        frames = await self._engine.frames(keys.log, after=after, limit=_PAGE)
+        if not frames or frame.offset_of(frames[0]) != after + 1:
+            raise OffsetExpired("the log of this stream is gone")
+        return frames
+
+    def _keys(self, stream_id: StreamId) -> Keys:
+        return Keys.of(stream_id, prefix=self._options.prefix)
+
+    async def run(self) -> None:
+        """Write and receive until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._writer.run(), name="stream writer")
+            if self._engine.shared:
+                tasks.create_task(self._feed.run(), name="stream feed")
+
+
+class Follower:
+    """One consumer's way through a stream: a cursor and nothing else.
+
+    Iterate over it for batches until the stream closes, or call `next` with a time limit. A
+    cancelled wait loses nothing: the cursor moves only when a batch is handed over.
+
+    Attributes:
+        cursor: The offset of the last event handed over.
+    """
+
+    def __init__(
+        self, log: StreamLog, stream_id: StreamId, *, tail: Tail, after: int, compact: bool
+    ) -> None:
+        self.cursor = after
+        self._log = log
+        self._stream_id = stream_id
+        self._tail = tail
+        self._compact_until = tail.end if compact else 0
+
+    def __aiter__(self) -> "Follower":
+        return self
+
+    async def __anext__(self) -> Batch:
+        batch = await self.next()
+        if batch is None:
+            raise StopAsyncIteration
+        return batch
+
+    async def next(self) -> Batch | None:
+        """The next events, or None when the stream is closed and there are no more.
+
+        Raises:
+            StreamNotFound: The store has lost the stream and nobody writes it again.
+            OffsetExpired: The stream closed long ago and its log is gone.
+        """
+        tail = self._tail
+        await tail.beyond(self.cursor)
+        if self.cursor >= tail.end:
+            if tail.outcome is None:
+                raise StreamNotFound(f"stream {self._stream_id} is lost")
+            return None
+        frames = await self._log.fetch(self._stream_id, tail, after=self.cursor)
+        last = self.cursor + len(frames)
+        if self.cursor < self._compact_until:
+            frames = frame.compact(frames)
+        self.cursor = last
+        return Batch(last=last, data=b"".join(frames))
+
+
+@asynccontextmanager
+async def open_log(url: str, options: LogOptions | None = None) -> AsyncIterator[StreamLog]:
+    """A log over the store at `url`, with its tasks running."""
+    options = options or LogOptions()
+    async with open_engine(url, timeout=options.timeout) as engine:
+        log = StreamLog(engine, options)
+        running = asyncio.create_task(log.run(), name="stream log")
+        try:
+            yield log
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+def _outcome(stored: bytes) -> Outcome | None:
+    return Outcome.parse(stored.decode()) if stored else None
+
+
+def _ms(duration: timedelta) -> str:
+    return str(int(duration.total_seconds() * 1000))
