@@ -1,0 +1,52 @@
+# Two commands: `make run` and `make test`. Each does its own set-up.
+
+UV := .tools/bin/uv
+BIN := .venv/bin
+SYNCED := .venv/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev test check format migrate programs clean
+
+help: ## What can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+run: migrate ## Start the app: http://localhost:3000
+	$(BIN)/reflex run --env prod
+
+dev: migrate ## Start the app with hot reload
+	$(BIN)/reflex run
+
+test: $(SYNCED) programs ## Run all tests
+	$(BIN)/python -m pytest
+
+check: $(SYNCED) ## Format, lint, import contracts, types, migrations in step
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	export DATABASE_URL="sqlite:///$$folder/check.db" && \
+	$(BIN)/alembic upgrade head && $(BIN)/alembic check
+
+format: $(SYNCED) ## Format the code and apply the safe fixes of the linter
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+migrate: $(SYNCED) ## Bring the database up to date
+	$(BIN)/alembic upgrade head
+
+programs: $(SYNCED) ## Provide Redis, PostgreSQL and Chromium for the tests
+	@PYTHONPATH=. $(BIN)/python scripts/provide.py
+
+clean: ## Remove what was made, but not the database
+	rm -rf .tools .venv .web .states assets/external .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov test-results
+
+# A file that says when the environment was last brought in step with the lock.
+$(SYNCED): pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --frozen || { $(UV) python find >/dev/null 2>&1 || \
+	echo "Python 3.11, 3.12 or 3.13 is needed and uv could not download one: install it and run make again."; exit 1; }
+	@touch $@
+
+$(UV):
+	@command -v python3 >/dev/null || { echo "python3 is needed: install Python 3.11 or later and run make again."; exit 1; }
+	@python3 scripts/get_uv.py

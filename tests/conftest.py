@@ -1,0 +1,45 @@
+"""What every tier of the tests shares."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The loop that Reflex, Docket and the servers run on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blockbuster() -> Iterator[BlockBuster]:
+    """Fail the test in which our code, or what it calls, blocks the event loop."""
+    with blockbuster_ctx("chat_app") as active:
+        yield active
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One real Redis for the whole run; who wants to break one starts another."""
+    # Not pytest's tmp_path: the name of a Unix socket must be short.
+    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
+        server = RedisServer(folder=Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """An empty real Redis."""
+    with redis.Redis.from_url(redis_server.socket_url) as client:
+        client.flushall()
+    return redis_server.socket_url

@@ -1,0 +1,154 @@
+"""The programs that tests run beside the app, and where they are found.
+
+Looked for on PATH first, then in the folders where package managers put them without telling
+PATH. A test never skips for want of one: what is missing is an error that says what to install.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program and its companions, under any of the names it goes by.
+
+    Attributes:
+        name: What people call it.
+        commands: Names of the executable, the preferred one first.
+        companions: Executables that must lie in the same folder.
+        folders: Glob patterns of well-known folders; of several matches the highest version wins.
+        debian: Its package in Debian and Ubuntu.
+        brew: Its package in Homebrew.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    companions: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    debian: str
+    brew: str
+
+
+class ProgramMissing(AssertionError):
+    """The machine has no such program; the message says how to install it."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(
+            f"{program.name} is needed and was not found. Install it: "
+            f"`apt-get install {program.debian}` (Debian, Ubuntu) or "
+            f"`brew install {program.brew}` (macOS)."
+        )
+
+
+REDIS_SERVER = Program(
+    name="A Redis server",
+    commands=("redis-server", "valkey-server"),
+    folders=("/opt/homebrew/opt/redis/bin", "/usr/local/opt/redis/bin"),
+    debian="redis-server",
+    brew="redis",
+)
+
+POSTGRES = Program(
+    name="The PostgreSQL server",
+    commands=("postgres",),
+    companions=("initdb",),
+    folders=(
+        "/usr/lib/postgresql/*/bin",
+        "/opt/homebrew/opt/postgresql@*/bin",
+        "/usr/local/opt/postgresql@*/bin",
+        "/Applications/Postgres.app/Contents/Versions/*/bin",
+    ),
+    debian="postgresql",
+    brew="postgresql@17",
+)
+
+CHROMIUM = Program(
+    name="Chromium",
+    commands=(
+        "chrome",
+        "chromium",
+        "google-chrome",
+        "google-chrome-stable",
+        "chromium-browser",
+        "Chromium",
+        "Google Chrome",
+        "Google Chrome for Testing",
+    ),
+    folders=(
+        "/Applications/Chromium.app/Contents/MacOS",
+        "/Applications/Google Chrome.app/Contents/MacOS",
+        # What `playwright install chromium` downloads.
+        "~/.cache/ms-playwright/chromium-*/chrome-linux*",
+        "~/Library/Caches/ms-playwright/chromium-*/chrome-mac*/*.app/Contents/MacOS",
+    ),
+    debian="chromium",
+    brew="--cask chromium",
+)
+
+PROGRAMS = (REDIS_SERVER, POSTGRES, CHROMIUM)
+
+
+def find(program: Program, *, path: str | None = None) -> Path:
+    """The executable of `program`, proved to run.
+
+    Args:
+        program: What to look for.
+        path: Folders to look in first, as in PATH; by default PATH itself.
+
+    Raises:
+        ProgramMissing: Neither `path` nor the well-known folders have one that runs.
+    """
+    folders = [*_path_folders(path), *_well_known_folders(program.folders)]
+    for candidate in _candidates(program, folders=folders):
+        if _runs(candidate):
+            return candidate
+    raise ProgramMissing(program)
+
+
+def _path_folders(path: str | None) -> list[Path]:
+    listed = os.get_exec_path() if path is None else path.split(os.pathsep)
+    return [Path(folder) for folder in listed if folder]
+
+
+def _well_known_folders(patterns: Iterable[str]) -> Iterator[Path]:
+    for pattern in patterns:
+        full = Path(pattern).expanduser()
+        matches = Path(full.anchor).glob(str(full.relative_to(full.anchor)))
+        yield from sorted(matches, key=_version, reverse=True)
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    digits = "".join(letter if letter.isdigit() else " " for letter in str(folder))
+    return tuple(int(number) for number in digits.split())
+
+
+def _candidates(program: Program, *, folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in folders:
+        for command in program.commands:
+            found = shutil.which(command, path=folder)
+            if found and all(shutil.which(other, path=folder) for other in program.companions):
+                yield Path(found)
+
+
+def _runs(executable: Path) -> bool:
+    """Whether it starts, and can be used.
+
+    Ubuntu's `chromium-browser` is a note that tells to install the snap, and a browser that
+    comes as a snap cannot read a profile in a temporary folder.
+    """
+    try:
+        told = subprocess.run(
+            [executable, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return told.returncode == 0 and not told.stdout.rstrip().endswith("snap")

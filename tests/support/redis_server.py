@@ -1,0 +1,152 @@
+"""A Redis server of our own, that tests may break in every way a real one breaks."""
+
+import random
+import signal
+import socket
+import subprocess
+import threading
+from collections import deque
+from pathlib import Path
+
+from tests.support.programs import REDIS_SERVER, find
+
+START_TIMEOUT = 10
+STOP_TIMEOUT = 10
+READY = "eady to accept connections"
+
+
+class RedisServer:
+    """A server on a Unix socket and on a TCP port of the loopback, which keeps nothing on disk.
+
+    Both addresses stay the same over any number of stops, kills and starts; what was stored
+    does not: it always starts empty.
+    """
+
+    def __init__(self, *, folder: Path) -> None:
+        """Choose the addresses; nothing runs yet.
+
+        Args:
+            folder: Where the socket goes; its path must be short (104 bytes on macOS).
+        """
+        self.socket = folder / "redis.sock"
+        self.port = _free_port()
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+        # Ends with the process, whose output it reads so that the pipe never fills.
+        self._reader: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._last_words: deque[str] = deque(maxlen=20)
+
+    @property
+    def url(self) -> str:
+        """By TCP, as `REDIS_URL` wants it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def socket_url(self) -> str:
+        """By the Unix socket, which is faster and needs no port."""
+        return f"unix://{self.socket}?db=0"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        return self._running().pid
+
+    def start(self) -> None:
+        """Start an empty server; when this returns both addresses accept connections."""
+        assert self._process is None, "it is running already"
+        self._ready.clear()
+        self._process = subprocess.Popen(
+            self._command(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+        if not self._ready.wait(START_TIMEOUT) or self._process.poll() is not None:
+            self.kill()
+            raise AssertionError("Redis did not start:\n" + "".join(self._last_words))
+
+    def stop(self) -> None:
+        """Shut down in good order: clients see their connections closed."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End at once, as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stop answering with all connections open, as a stalled machine does."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after `pause`, with everything still stored."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Crash and come back empty at the same addresses."""
+        self.kill()
+        self.start()
+
+    def close(self) -> None:
+        """Make sure that nothing runs any more, in whatever state it is."""
+        if self._process is not None:
+            self.kill()
+
+    def _running(self) -> subprocess.Popen[str]:
+        assert self._process is not None, "it is not running"
+        return self._process
+
+    def _end(self, number: signal.Signals) -> None:
+        process = self._running()
+        process.send_signal(number)
+        # A paused process hears SIGTERM only when it goes on.
+        process.send_signal(signal.SIGCONT)
+        process.wait(STOP_TIMEOUT)
+        if self._reader is not None:
+            self._reader.join(STOP_TIMEOUT)
+        if process.stdout is not None:
+            process.stdout.close()
+        self._process = None
+
+    def _command(self) -> list[str]:
+        options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "unixsocket": str(self.socket),
+            "dir": str(self._folder),
+            "save": "",
+            "appendonly": "no",
+            "logfile": "",
+        }
+        flags = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return [str(find(REDIS_SERVER)), *flags]
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._last_words.append(line)
+            if READY in line:
+                self._ready.set()
+        # It has ended; whoever waits for the start must not wait any longer.
+        self._ready.set()
+
+
+def _free_port() -> int:
+    """A free TCP port below those the system hands to outgoing connections.
+
+    Among those, a client that retries while the server is down can be given the very port it
+    wants to reach, and then is connected to itself.
+    """
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free TCP port found")
