@@ -1,0 +1,26 @@
+"""Where a prompt is written."""
+
+import reflex as rx
+
+_component = rx.asset(path="composer.jsx", shared=True)
+
+
+class Composer(rx.Component):
+    """A text box that grows. Enter sends, Shift+Enter breaks the line; Send turns into Stop.
+
+    The text stays in it until `accepted` is the id it was sent under.
+    """
+
+    library = _component.importable_path
+    tag = "Composer"
+
+    answering: rx.Var[bool]
+    accepted: rx.Var[str]
+    refusals: rx.Var[int]
+
+    on_send: rx.EventHandler[rx.event.passthrough_event_spec(str, str)]
+    """Called with the text and the message id made for it."""
+    on_stop: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+composer = Composer.create

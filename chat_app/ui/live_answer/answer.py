@@ -1,0 +1,38 @@
+"""The React component that shows one answer, as Reflex sees it."""
+
+import reflex as rx
+
+# The modules import one another by relative path: each has to be where the component is.
+for _name in ("sse.js", "connection.js", "stream_client.js", "attach.js", "markdown.jsx"):
+    rx.asset(path=_name, shared=True)
+_component = rx.asset(path="answer.jsx", shared=True)
+
+
+class Answer(rx.Component):
+    """One answer, stored or being written.
+
+    While `live` is true it follows the stream of the chat over HTTP by itself, through cuts and
+    reconnections: deltas never pass through State. When it turns false the stored text takes over
+    in the same instance; the two render alike.
+
+    Key it by the message id, or an answer that ends is built anew.
+    """
+
+    library = _component.importable_path
+    tag = "Answer"
+    lib_dependencies: list[str] = ["streamdown@2.7.1"]
+
+    message_id: rx.Var[str]
+    chat_id: rx.Var[str]
+    stream_id: rx.Var[str]
+    text: rx.Var[str]
+    status: rx.Var[str]
+    live: rx.Var[bool]
+
+    on_settled: rx.EventHandler[rx.event.passthrough_event_spec(str, str)]
+    """The stream has closed; called once, with its outcome and error code ("" for none)."""
+    on_status: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    """The connection's status has changed: streaming, reconnecting, disconnected, done, …"""
+
+
+answer = Answer.create

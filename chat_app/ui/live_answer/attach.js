@@ -1,0 +1,114 @@
+/**
+ * One connection per open answer, however many components show it.
+ *
+ * React mounts twice in development, and a page change mounts the same answer anew: whoever asks
+ * for an answer that is being followed gets the one that is there, with the text it has so far.
+ */
+import { StreamClient } from "./stream_client.js";
+
+/** How long an answer nobody shows is still followed: longer than a remount, shorter than a walk. */
+const LINGER_MS = 1_000;
+
+const IDLE = Object.freeze({ status: "idle", text: "", reasoning: "", outcome: null, code: null });
+const followed = new Map();
+
+class FollowedAnswer {
+  snapshot = IDLE;
+  #key;
+  #client;
+  #listeners = new Set();
+  #frame = null;
+  #linger = null;
+  #reported = false;
+
+  constructor(key, url, streamId) {
+    this.#key = key;
+    this.#client = new StreamClient({
+      streamId,
+      open: (after, signal) => fetchEvents(url, after, signal),
+      onChange: () => this.#schedule(),
+    });
+    addEventListener("online", this.#wake);
+    addEventListener("pageshow", this.#wake);
+    document.addEventListener("visibilitychange", this.#wake);
+    this.#client.follow();
+  }
+
+  subscribe(listener) {
+    clearTimeout(this.#linger);
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#linger = setTimeout(() => this.#end(), LINGER_MS);
+    };
+  }
+
+  retry() {
+    this.#client.retry();
+  }
+
+  /** True for the first who asks after the end: the end of an answer is told once. */
+  takeReport() {
+    if (this.#reported || !this.#client.settled) return false;
+    this.#reported = true;
+    return true;
+  }
+
+  #wake = () => {
+    if (document.visibilityState === "visible") this.#client.wake();
+  };
+
+  /** Renders at most once per frame; frames stop in a hidden page, where a timer does as well. */
+  #schedule() {
+    if (this.#frame !== null) return;
+    this.#frame = document.hidden
+      ? setTimeout(this.#flush, 200)
+      : requestAnimationFrame(this.#flush);
+  }
+
+  #flush = () => {
+    this.#frame = null;
+    const { status, text, reasoning, outcome, code } = this.#client;
+    this.snapshot = { status, text, reasoning, outcome, code };
+    for (const listener of this.#listeners) listener();
+  };
+
+  #end() {
+    followed.delete(this.#key);
+    removeEventListener("online", this.#wake);
+    removeEventListener("pageshow", this.#wake);
+    document.removeEventListener("visibilitychange", this.#wake);
+    this.#client.close();
+  }
+}
+
+function fetchEvents(url, after, signal) {
+  const asked = new URL(url);
+  if (after > 0) asked.searchParams.set("after", after);
+  return fetch(asked, { signal, credentials: "include", cache: "no-store" });
+}
+
+/**
+ * Follows an answer, or joins whoever follows it already.
+ * @param {string} key Names the stream.
+ * @param {string} url Where its events are.
+ * @param {string} streamId The stream expected, if known.
+ * @param {() => void} listener Called when `snapshotOf(key)` has changed.
+ * @returns {() => void} Leaves.
+ */
+export function attach(key, url, streamId, listener) {
+  if (!followed.has(key)) followed.set(key, new FollowedAnswer(key, url, streamId));
+  return followed.get(key).subscribe(listener);
+}
+
+export function snapshotOf(key) {
+  return followed.get(key)?.snapshot ?? IDLE;
+}
+
+export function retry(key) {
+  followed.get(key)?.retry();
+}
+
+export function takeReport(key) {
+  return followed.get(key)?.takeReport() ?? false;
+}

@@ -1,0 +1,94 @@
+"""Who looks at the page, and how a first visitor becomes somebody."""
+
+from http.cookies import CookieError, SimpleCookie
+
+import reflex as rx
+
+from chat_app.bootstrap import services
+from chat_app.errors import NotAuthenticated
+from chat_app.identity.identity import Identity
+from chat_app.ui.theme import NOTICE
+
+_gate = rx.asset(path="session_gate.jsx", shared=True)
+
+_REFUSALS = {
+    "cookies": (
+        "This page needs a cookie to know you again.",
+        "Allow cookies for this site, then load the page anew.",
+    ),
+    "server": (
+        "The server did not open a session.",
+        "Load the page anew in a moment.",
+    ),
+}
+
+
+class SessionState(rx.State):
+    """Whether the browser bears a session. Holds neither the token nor the user."""
+
+    missing: bool = False
+    refusal: str = ""
+    remedy: str = ""
+
+    @rx.event
+    def note_refusal(self, cause: str) -> None:
+        """Say why there is no session, and what helps."""
+        self.refusal, self.remedy = _REFUSALS.get(cause, _REFUSALS["server"])
+
+
+class SessionGate(rx.Component):
+    """Asks the API for a session as soon as it is mounted, then loads the page anew."""
+
+    library = _gate.importable_path
+    tag = "SessionGate"
+
+    on_refused: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+
+
+async def identify(state: rx.State) -> Identity | None:
+    """Tell on whose behalf an event is handled.
+
+    The cookie is the one that came with the page's connection; it never leaves the server.
+
+    Returns:
+        None when there is no valid session. The page then gets one and loads itself anew, so the
+        handler has nothing left to do.
+    """
+    session = await state.get_state(SessionState)
+    try:
+        identity = await services().sessions.resolve(_session_token(state))
+    except NotAuthenticated:
+        session.missing = True
+        return None
+    session.missing = False
+    session.refusal = ""
+    return identity
+
+
+def _session_token(state: rx.State) -> str | None:
+    try:
+        cookies = SimpleCookie(state.router.headers.cookie)
+    except CookieError:
+        return None
+    morsel = cookies.get(services().settings.session_cookie)
+    return None if morsel is None else morsel.value
+
+
+def session_gate() -> rx.Component:
+    """What a visitor without a session gets: a session, or the reason why not."""
+    return rx.cond(
+        SessionState.missing,
+        rx.fragment(
+            SessionGate.create(on_refused=SessionState.note_refusal),
+            rx.cond(
+                SessionState.refusal != "",
+                rx.el.div(
+                    rx.el.strong(SessionState.refusal),
+                    rx.el.span(SessionState.remedy),
+                    role="alert",
+                    data_testid="session-refused",
+                    class_name=f"{NOTICE} fixed inset-x-4 top-4 z-10 mx-auto max-w-md",
+                ),
+            ),
+        ),
+    )

@@ -1,0 +1,162 @@
+"""How a conversation looks: its messages, and what stands in their place."""
+
+import reflex as rx
+
+from chat_app.ui.conversation import ConversationState
+from chat_app.ui.live_answer import answer
+from chat_app.ui.theme import ALARM, COLUMN, PRIMARY_LINK, page_link
+
+_scroll_area = rx.asset(path="scroll_area.jsx", shared=True)
+
+
+class ScrollArea(rx.Component):
+    """A column that stays at its end while the reader is there."""
+
+    library = _scroll_area.importable_path
+    tag = "ScrollArea"
+
+    follow_key: rx.Var[str]
+
+
+def conversation() -> rx.Component:
+    """Everything between the page's header and the composer."""
+    return ScrollArea.create(
+        rx.match(
+            ConversationState.view,
+            ("chat", _messages()),
+            ("new", _greeting()),
+            ("not_found", _not_found()),
+            ("unavailable", _unavailable()),
+            skeleton(),
+        ),
+        follow_key=f"{ConversationState.shown_chat_id}/{ConversationState.accepted}",
+    )
+
+
+def skeleton() -> rx.Component:
+    """The shape of a conversation, until the server has told which."""
+    widths = ("w-2/5 self-end h-10 rounded-3xl", "w-11/12", "w-full", "w-10/12", "w-7/12")
+    return rx.el.div(
+        *(rx.el.div(class_name=f"skeleton h-4 {width}") for width in widths),
+        aria_hidden=True,
+        data_testid="skeleton",
+        class_name=f"{COLUMN} flex flex-col gap-4 py-8",
+    )
+
+
+def _messages() -> rx.Component:
+    return rx.el.div(
+        rx.foreach(
+            ConversationState.messages,
+            lambda message: rx.cond(
+                message.role == "user",
+                _prompt(key=message.id, message_id=message.id, text=message.text),
+                _reply(
+                    key=message.id,
+                    message_id=message.id,
+                    chat_id=ConversationState.shown_chat_id,
+                    stream_id=message.stream_id,
+                    text=message.text,
+                    status=message.status,
+                    live=message.live,
+                ),
+            ),
+        ),
+        rx.cond(ConversationState.trouble, _failure()),
+        role="log",
+        aria_label="Conversation",
+        aria_live="off",
+        data_testid="messages",
+        class_name=f"{COLUMN} flex flex-col gap-6 pt-6 pb-10",
+    )
+
+
+@rx.memo
+def _prompt(rest: rx.RestProp, *, message_id: rx.Var[str], text: rx.Var[str]) -> rx.Component:
+    return rx.el.div(
+        rest,
+        text,
+        data_testid="prompt-message",
+        custom_attrs={"data-message-id": message_id},
+        class_name="bubble",
+    )
+
+
+@rx.memo
+def _reply(
+    rest: rx.RestProp,
+    *,
+    message_id: rx.Var[str],
+    chat_id: rx.Var[str],
+    stream_id: rx.Var[str],
+    text: rx.Var[str],
+    status: rx.Var[str],
+    live: rx.Var[bool],
+) -> rx.Component:
+    return answer(
+        rest,
+        message_id=message_id,
+        chat_id=chat_id,
+        stream_id=stream_id,
+        text=text,
+        status=status,
+        live=live,
+        on_settled=ConversationState.take_over,
+    )
+
+
+def _failure() -> rx.Component:
+    return rx.el.div(
+        rx.el.strong(ConversationState.trouble.cause),
+        rx.el.span(ConversationState.trouble.remedy, class_name="text-muted-foreground"),
+        rx.el.code(ConversationState.trouble.code, class_name="text-xs text-muted-foreground"),
+        role="alert",
+        data_testid="answer-trouble",
+        class_name=ALARM,
+    )
+
+
+def _greeting() -> rx.Component:
+    return _centred(
+        rx.el.h1("What would you like to know?", class_name="text-2xl font-semibold"),
+        rx.el.p(
+            "Refresh, close the tab, change the device: the answer goes on.",
+            class_name="text-muted-foreground",
+        ),
+        testid="greeting",
+    )
+
+
+def _not_found() -> rx.Component:
+    return _centred(
+        rx.el.h1("There is no such chat", class_name="text-2xl font-semibold"),
+        rx.el.p(
+            "It may have been deleted, or it belongs to somebody else.",
+            class_name="text-muted-foreground",
+        ),
+        page_link("Start a new chat", to="/", class_name=PRIMARY_LINK),
+        testid="not-found",
+    )
+
+
+def _unavailable() -> rx.Component:
+    return _centred(
+        rx.el.h1("The chat cannot be read right now", class_name="text-2xl font-semibold"),
+        rx.el.p("Nothing is lost. Try again in a moment.", class_name="text-muted-foreground"),
+        rx.el.button(
+            "Try again",
+            type="button",
+            on_click=ConversationState.open_chat,
+            class_name=PRIMARY_LINK,
+        ),
+        testid="unavailable",
+    )
+
+
+def _centred(*children: rx.Component, testid: str) -> rx.Component:
+    return rx.el.div(
+        *children,
+        data_testid=testid,
+        class_name=f"{COLUMN} flex min-h-[60dvh] flex-col items-center justify-center gap-4"
+        " text-center",
+    )

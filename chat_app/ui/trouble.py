@@ -1,0 +1,44 @@
+"""What went wrong, in words for the reader: the cause, and what helps."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """An error as the page shows it; never part of a conversation."""
+
+    code: str
+    cause: str
+    remedy: str
+
+
+_WORDS = {
+    "turn_in_progress": (
+        "This chat is being answered already.",
+        "Wait for the answer, or stop it; then send again.",
+    ),
+    "prompt_too_large": (
+        "The message is longer than the server accepts.",
+        "Shorten it, or send it in parts.",
+    ),
+    "invalid_request": ("The server cannot accept this message.", "Change it, then send again."),
+    "rate_limited": ("Too many messages in a short time.", "Wait a moment, then send again."),
+    "log_unavailable": (
+        "The store behind the answers cannot be reached.",
+        "Nothing is lost. Send again in a moment.",
+    ),
+    "provider_unavailable": ("The model could not be reached, or broke off.", "Ask again."),
+    "provider_throttled": ("The model takes no more requests for now.", "Ask again in a minute."),
+    "prompt_rejected": ("The model refuses this prompt.", "Ask in other words."),
+    "interrupted": (
+        "The answer was cut off and could not be continued.",
+        "What had arrived is kept. Ask again.",
+    ),
+}
+_UNKNOWN = ("Something went wrong on the server.", "Ask again; if it stays, tell the operator.")
+
+
+def explain(code: str | None) -> Trouble:
+    """Put an error code into words; an unknown one gets general words and keeps its code."""
+    cause, remedy = _WORDS.get(code or "", _UNKNOWN)
+    return Trouble(code=code or "internal_error", cause=cause, remedy=remedy)
