@@ -110,7 +110,7 @@ def _send_trouble() -> rx.Component:
 def _small_print() -> rx.Component:
     settings = services().settings
     text = (
-        "The built-in demo model answers; CHAT_MODEL sets a real one."
+        "The demo model answers. CHAT_MODEL sets a real one."
         if settings.demo
         else f"{settings.model} can make mistakes. Check what matters."
     )

@@ -33,6 +33,8 @@ export class StreamClient {
   outcome = null;
   /** Stable identifier of what went wrong, if anything did. */
   code = null;
+  /** Whether the stream's end has been seen. */
+  settled = false;
   /** Offset of the last event taken. */
   cursor = 0;
 
@@ -75,10 +77,6 @@ export class StreamClient {
     this.#limits = { stallMs, maxTries, firstDelayMs, maxDelayMs };
     this.#clock = clock;
     this.#random = random;
-  }
-
-  get settled() {
-    return this.#ended && this.status !== "idle";
   }
 
   /**
@@ -221,7 +219,7 @@ export class StreamClient {
   #settle(outcome, code) {
     this.outcome = outcome;
     this.code = code;
-    this.#ended = true;
+    this.settled = this.#ended = true;
     this.#setStatus(STATUS_OF_OUTCOME[outcome] ?? "done");
     return 0;
   }
