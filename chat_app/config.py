@@ -87,9 +87,7 @@ class Settings(BaseSettings):
     session_cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "chat_session"
     session_lifetime: Duration = timedelta(days=365)
     secure_cookies: Literal["auto", "always"] = "auto"
-    allowed_origins: Annotated[
-        tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)
-    ] = (
+    allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = (
         "http://localhost:3000",
         "http://127.0.0.1:3000",
     )

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The HTTP edge: everything that knows FastAPI, status codes and cookies."""

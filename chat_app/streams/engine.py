@@ -5,6 +5,7 @@ commands (inside Lua: HMGET, UNLINK; outside: exclusive ranges); the scripts her
 have, so there is one implementation and one contract suite.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,12 +16,17 @@ import redis.asyncio as redis
 from burner_redis import BurnerRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import RedisError
 
 from chat_app.errors import LogUnavailable
 
-_LUA = Path(__file__).parent / "lua"
+STORE_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError)
+"""What a store that does not answer looks like to those who use its client."""
+
+_SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 _FIELD = b"f"
+_DRIVER = DriverInfo()  # reads the disk when it is made, so not once per connection
 
 
 class Engine:
@@ -33,25 +39,26 @@ class Engine:
         shared: Other processes see this store too.
     """
 
-    def __init__(self, client: Any, *, shared: bool) -> None:
+    def __init__(self, client: Any, *, shared: bool, timeout: timedelta) -> None:
         self.shared = shared
         self._client = client
-        self._scripts = {
-            path.stem: client.register_script(path.read_text()) for path in _LUA.glob("*.lua")
-        }
+        self._timeout = timeout.total_seconds()
+        self._scripts = {name: client.register_script(text) for name, text in _SCRIPTS.items()}
 
     async def run(self, script: str, *, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
         """Run one of the scripts in `lua/`: one atomic step."""
         try:
-            return await self._scripts[script](keys=keys, args=args)
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(self._timeout):
+                return await self._scripts[script](keys=keys, args=args)
+        except STORE_ERRORS as error:
             raise _unavailable(error) from error
 
     async def frames(self, key: str, *, after: int, limit: int) -> list[bytes]:
         """The frames of the log at `key` behind offset `after`, at most `limit` of them."""
         try:
-            entries = await self._client.xrange(key, min=f"{after + 1}-0", count=limit)
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(self._timeout):
+                entries = await self._client.xrange(key, min=f"{after + 1}-0", count=limit)
+        except STORE_ERRORS as error:
             raise _unavailable(error) from error
         return [fields[_FIELD] for _, fields in entries]
 
@@ -75,14 +82,14 @@ class Subscription:
         """Receive what is published on `channel` from now on."""
         try:
             await self._pubsub.subscribe(channel)
-        except (RedisError, OSError) as error:
+        except STORE_ERRORS as error:
             raise _unavailable(error) from error
 
     async def remove(self, channel: str) -> None:
         """Receive no more of `channel`."""
         try:
             await self._pubsub.unsubscribe(channel)
-        except (RedisError, OSError) as error:
+        except STORE_ERRORS as error:
             raise _unavailable(error) from error
 
     async def next(self) -> tuple[str, bytes | None] | None:
@@ -93,7 +100,7 @@ class Subscription:
         """
         try:
             message = await self._pubsub.get_message(timeout=1.0)
-        except (RedisError, OSError) as error:
+        except STORE_ERRORS as error:
             raise _unavailable(error) from error
         if message is None or message["type"] not in {"message", "subscribe"}:
             return None
@@ -102,27 +109,30 @@ class Subscription:
 
 
 @asynccontextmanager
-async def open_engine(url: str, *, timeout: timedelta) -> AsyncIterator[Engine]:
+async def open_engine(url: str, *, patience: timedelta) -> AsyncIterator[Engine]:
     """Connect to the store at `url`, lazily: a store that is away is found out by its first use."""
     if url.startswith("memory://"):
         memory = BurnerRedis()
         try:
-            yield Engine(memory, shared=False)
+            yield Engine(memory, shared=False, timeout=patience)
         finally:
             await memory.aclose()
         return
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=32,
-        timeout=timeout.total_seconds(),
-        socket_timeout=timeout.total_seconds(),
-        socket_connect_timeout=timeout.total_seconds(),
+        timeout=None,
+        # The engine limits each call itself. With a socket time-out the client waits by
+        # `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation.
+        socket_timeout=None,
+        socket_connect_timeout=patience.total_seconds(),
         # A pooled connection that died while idle shows at its next use: once more, at once.
         retry=Retry(NoBackoff(), 1),
+        driver_info=_DRIVER,
     )
     client = redis.Redis.from_pool(pool)
     try:
-        yield Engine(client, shared=True)
+        yield Engine(client, shared=True, timeout=patience)
     finally:
         await client.aclose()
 

@@ -1,4 +1,4 @@
-"""Events of streams that other processes produce: one connection for all of them.
+"""What other processes have to say: one connection for the events of all their streams.
 
 The append script publishes a watched stream's frames in the same step that stores them. Pushes
 may be lost (a cut connection, a full buffer); the log may not. So a push only counts if its
@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from chat_app.errors import LogUnavailable
 from chat_app.streams import frame
 from chat_app.streams.engine import Engine, Subscription
 from chat_app.streams.keys import Keys
-from chat_app.streams.model import Outcome
+from chat_app.streams.model import Outcome, StreamId
 from chat_app.streams.tail import Tail
 
 _logger = logging.getLogger(__name__)
@@ -38,11 +39,23 @@ class _Watched:
 
 
 class Feed:
-    """Keeps the tails of streams from elsewhere up to date. `run` is its one task."""
+    """Keeps the tails of streams from elsewhere up to date. `run` is its one task.
 
-    def __init__(self, engine: Engine, *, prefix: str, patience: timedelta) -> None:
+    Attributes:
+        home: The channel every process listens to: ids of streams that shall stop.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        prefix: str,
+        patience: timedelta,
+        on_stop: Callable[[StreamId], None],
+    ) -> None:
         self._engine = engine
-        self._home = f"{prefix}:feed"  # a connection needs one channel to listen at all
+        self._on_stop = on_stop
+        self.home = f"{prefix}:feed"
         self._patience = patience.total_seconds()
         self._watched: dict[str, _Watched] = {}
         self._subscription: Subscription | None = None
@@ -67,7 +80,7 @@ class Feed:
         while True:
             try:
                 async with self._engine.subscription() as subscription:
-                    await subscription.add(self._home)
+                    await subscription.add(self.home)
                     self._subscription = subscription
                     for channel in list(self._watched):
                         await subscription.add(channel)
@@ -89,6 +102,10 @@ class Feed:
                 next_check = time.monotonic() + _SILENCE
 
     async def _take(self, channel: str, push: bytes | None) -> None:
+        if channel == self.home:
+            if push is not None:
+                self._on_stop(StreamId(push.decode()))
+            return
         watched = self._watched.get(channel)
         tail = watched and watched.tail()
         if not watched or tail is None:
@@ -130,7 +147,7 @@ class Feed:
 
 
 def _extend(tail: Tail, push: bytes) -> bool:
-    """Take what `append.lua` published: `<last offset> <outcome>\\n<frames>`."""
+    r"""Take what `append.lua` published: `<last offset> <outcome>\n<frames>`."""
     head, _, data = push.partition(b"\n")
     last, _, outcome = head.decode().partition(" ")
     return tail.extend(

@@ -1,4 +1,4 @@
-"""One event ⇄ one SSE frame.
+r"""One event ⇄ one SSE frame.
 
 An event is a JSON object of the AI SDK's UI message stream protocol, version 1
 (https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol). Its frame is

@@ -53,10 +53,26 @@ class StreamLog:
     def __init__(self, engine: Engine, options: LogOptions) -> None:
         self._engine = engine
         self._options = options
-        self._writer = Writer(engine, log_ttl=options.log_ttl, open_ttl=options.open_ttl)
-        self._feed = Feed(engine, prefix=options.prefix, patience=3 * options.timeout)
+        self._writer = Writer(
+            engine,
+            log_ttl=options.log_ttl,
+            open_ttl=options.open_ttl,
+            on_fenced=self._produced_elsewhere,
+        )
+        self._feed = Feed(
+            engine,
+            prefix=options.prefix,
+            patience=3 * options.timeout,
+            on_stop=self._stop_here,
+        )
         # Whoever produces or follows a stream holds its tail; it goes with the last of them.
         self._tails: weakref.WeakValueDictionary[StreamId, Tail] = weakref.WeakValueDictionary()
+        self._appenders: weakref.WeakValueDictionary[StreamId, Appender]
+        self._appenders = weakref.WeakValueDictionary()
+
+    async def ping(self) -> None:
+        """Return if the store answers: worth asking before something is promised."""
+        await self._engine.run("watch", keys=[self._keys(StreamId("ping")).state], args=["0"])
 
     async def create(self, stream_id: StreamId) -> None:
         """Make a stream known, so that it can be followed and stopped before it is produced."""
@@ -93,6 +109,7 @@ class StreamLog:
         appender = Appender(stream_id, token=token, tail=tail, keys=keys, wake=self._writer.wake)
         if stop == b"1":
             appender.stop_requested.set()
+        self._appenders[stream_id] = appender
         return appender
 
     async def follow(
@@ -125,9 +142,13 @@ class StreamLog:
     async def request_stop(self, stream_id: StreamId) -> StreamState:
         """Ask the producer to end an open stream; idempotent. Raises `StreamNotFound`."""
         keys = self._keys(stream_id)
-        known, end, outcome = await self._engine.run("stop", keys=[keys.state], args=[])
+        known, end, outcome = await self._engine.run(
+            "stop", keys=[keys.state], args=[self._feed.home, stream_id]
+        )
         if not known:
             raise StreamNotFound(f"no stream {stream_id}")
+        if not outcome:
+            self._stop_here(stream_id)
         return StreamState(tail=end, outcome=_outcome(outcome), stop_requested=not outcome)
 
     async def fetch(self, stream_id: StreamId, tail: Tail, *, after: int) -> list[bytes]:
@@ -137,6 +158,19 @@ class StreamLog:
         frames = await self._page(self._keys(stream_id), after=after)
         # A push that arrived meanwhile must not be sent twice.
         return frames[: tail.end - after]
+
+    def _stop_here(self, stream_id: StreamId) -> None:
+        appender = self._appenders.get(stream_id)
+        if appender is not None:
+            appender.stop_requested.set()
+
+    async def _produced_elsewhere(self, appender: Appender) -> None:
+        """Another producer has taken over: viewers here go on with what that one writes."""
+        if self._appenders.get(appender.stream_id) is not appender:
+            return  # it is a producer of this very process
+        appender.tail.keep_all = False
+        if self._engine.shared:
+            await self._feed.follow(keys=appender.keys, tail=appender.tail)
 
     async def _attach(self, stream_id: StreamId) -> Tail:
         tail = self._tails.get(stream_id)
@@ -217,17 +251,25 @@ class Follower:
 
 
 @asynccontextmanager
-async def open_log(url: str, options: LogOptions | None = None) -> AsyncIterator[StreamLog]:
+async def serve_log(engine: Engine, options: LogOptions) -> AsyncIterator[StreamLog]:
+    """A log over `engine`, with its tasks running."""
+    log = StreamLog(engine, options)
+    running = asyncio.create_task(log.run(), name="stream log")
+    try:
+        yield log
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+@asynccontextmanager
+async def open_log(url: str, options: LogOptions) -> AsyncIterator[StreamLog]:
     """A log over the store at `url`, with its tasks running."""
-    options = options or LogOptions()
-    async with open_engine(url, timeout=options.timeout) as engine:
-        log = StreamLog(engine, options)
-        running = asyncio.create_task(log.run(), name="stream log")
-        try:
-            yield log
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
+    async with (
+        open_engine(url, patience=options.timeout) as engine,
+        serve_log(engine, options) as log,
+    ):
+        yield log
 
 
 def _outcome(stored: bytes) -> Outcome | None:

@@ -7,7 +7,7 @@ busy one sends fewer, larger commands, and the store's speed is the back-pressur
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -178,8 +178,16 @@ class Appender:
 class Writer:
     """Flushes what the producers of this process append. `run` is its one task."""
 
-    def __init__(self, engine: Engine, *, log_ttl: timedelta, open_ttl: timedelta) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        log_ttl: timedelta,
+        open_ttl: timedelta,
+        on_fenced: Callable[[Appender], Awaitable[None]],
+    ) -> None:
         self._engine = engine
+        self._on_fenced = on_fenced
         self._log_ttl, self._open_ttl = _ms(log_ttl), _ms(open_ttl)
         self._dirty: dict[StreamId, Appender] = {}
         self._work = asyncio.Event()  # set while something is dirty
@@ -216,6 +224,8 @@ class Writer:
         replies = await self._engine.run("append", keys=keys, args=args)
         for appender, (status, _tail, stop) in zip(batch, replies, strict=True):
             appender.answered(status, stop=stop == b"1")
+            if status == b"fenced":
+                await self._on_fenced(appender)
 
     def _lifetime(self, outcome: Outcome | None) -> str:
         return self._open_ttl if outcome is None else self._log_ttl

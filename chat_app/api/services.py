@@ -1,0 +1,26 @@
+"""What the routes need, put into `app.state` by the composition root."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from fastapi import Request
+
+from chat_app.identity.sessions import Sessions
+from chat_app.turns import Turns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """The opened parts behind the routes, and what was set for them."""
+
+    sessions: Sessions
+    turns: Turns
+    session_cookie: str
+    session_lifetime: timedelta
+    secure_cookies: bool
+    heartbeat: timedelta
+
+
+def api(request: Request) -> Api:
+    """The parts behind the routes."""
+    return request.app.state.api

@@ -1,0 +1,140 @@
+"""Settings → the opened parts of the application; the composition root's other half."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from chat_app.chats.database import open_database
+from chat_app.chats.housekeeping import Housekeeping
+from chat_app.chats.migrations import migrate
+from chat_app.chats.repository import ChatRepository
+from chat_app.chats.streams import StreamRepository
+from chat_app.config import DEMO_MODEL, Settings
+from chat_app.generation.demo import DemoLLM
+from chat_app.generation.litellm import LiteLLMModel
+from chat_app.generation.llm import LLM
+from chat_app.generation.producer import Producer
+from chat_app.generation.task import open_generations
+from chat_app.identity.sessions import Sessions
+from chat_app.replies import Replies
+from chat_app.streams.log import LogOptions, StreamLog, open_log
+from chat_app.sweep import Sweep
+from chat_app.turns import Turns
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that is opened once per process."""
+
+    settings: Settings
+    sessions: Sessions
+    chats: ChatRepository
+    log: StreamLog
+    turns: Turns
+
+
+_opened: list[Services] = []  # the process' one set, while it is open
+
+
+def services() -> Services:
+    """The opened parts, for State classes, which Reflex makes and nobody can hand things to."""
+    if not _opened:
+        msg = "the application has not started"
+        raise RuntimeError(msg)
+    return _opened[-1]
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything, in the order in which it depends on each other; close it backwards.
+
+    A store that is away does not keep the application from starting: it is found when it is back.
+    """
+    _logger.warning("%s", settings.summary())
+    async with AsyncExitStack() as stack:
+        await migrate(settings.database_url)
+        database = await stack.enter_async_context(open_database(settings.database_url))
+        log = await stack.enter_async_context(open_log(settings.redis_url, _log_options(settings)))
+        models = await _models(settings)
+        chats = ChatRepository(database)
+        producer = Producer(
+            log,
+            Replies(StreamRepository(database)),
+            models=models,
+            checkpoint_interval=settings.checkpoint_interval,
+            survives=not settings.embedded,
+        )
+        generations = await stack.enter_async_context(
+            open_generations(
+                settings.redis_url,
+                producer,
+                name=f"{settings.log_prefix}-generations",
+                concurrency=settings.max_generations,
+                redelivery_timeout=settings.redelivery_timeout,
+            )
+        )
+        sweep = Sweep(
+            Housekeeping(database),
+            generations,
+            checkpoint_interval=settings.checkpoint_interval,
+        )
+        await stack.enter_async_context(_sweeping(sweep, embedded=settings.embedded))
+        opened = Services(
+            settings=settings,
+            sessions=Sessions(database.sessions, lifetime=settings.session_lifetime),
+            chats=chats,
+            log=log,
+            turns=Turns(
+                chats=chats,
+                log=log,
+                generations=generations,
+                model=settings.chat_model,
+                max_prompt_chars=settings.max_prompt_chars,
+            ),
+        )
+        _opened.append(opened)
+        stack.callback(_opened.remove, opened)
+        yield opened
+
+
+@asynccontextmanager
+async def _sweeping(sweep: Sweep, *, embedded: bool) -> AsyncIterator[None]:
+    if embedded:
+        await sweep.close_all()  # the streams of this process' predecessor
+    running = asyncio.create_task(sweep.run(), name="sweep")
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def _models(settings: Settings) -> Callable[[str], LLM]:
+    """The model of each name; a stream begun with another setting keeps its model."""
+    demo = DemoLLM()
+    if settings.demo:
+        return lambda _name: demo
+    key = settings.model_api_key
+    model = LiteLLMModel(
+        settings.chat_model,
+        system_prompt=settings.system_prompt,
+        api_base=settings.model_api_base,
+        api_key=key.get_secret_value() if key else None,
+        request_timeout=settings.model_request_timeout,
+        idle_timeout=settings.model_idle_timeout,
+    )
+    await model.load()
+    return lambda name: demo if name == DEMO_MODEL else model
+
+
+def _log_options(settings: Settings) -> LogOptions:
+    return LogOptions(
+        prefix=settings.log_prefix,
+        log_ttl=settings.log_ttl,
+        open_ttl=settings.open_stream_ttl,
+        timeout=settings.store_timeout,
+    )

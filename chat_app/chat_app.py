@@ -1,0 +1,35 @@
+"""The composition root: the page, the API and the parts behind both, as one Reflex application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import reflex as rx
+
+from chat_app.api.app import create_api
+from chat_app.api.services import Api
+from chat_app.bootstrap import open_services
+from chat_app.config import load_settings
+from chat_app.ui.page import add_pages
+
+settings = load_settings()
+api = create_api(max_body_bytes=8 * settings.max_prompt_chars)
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[None]:
+    """Open the parts before the first request, close them after the last."""
+    async with open_services(settings) as services:
+        api.state.api = Api(
+            sessions=services.sessions,
+            turns=services.turns,
+            session_cookie=settings.session_cookie,
+            session_lifetime=settings.session_lifetime,
+            secure_cookies=settings.secure_cookies == "always",
+            heartbeat=settings.heartbeat_interval,
+        )
+        yield
+
+
+app = rx.App(api_transformer=api)
+app.register_lifespan_task(lifespan)
+add_pages(app)

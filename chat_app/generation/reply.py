@@ -1,0 +1,73 @@
+"""A reply in the making: what its events so far add up to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NewType
+
+from chat_app.streams import frame
+
+Kind = Literal["text", "reasoning"]
+ReplyId = NewType("ReplyId", str)
+
+
+@dataclass(slots=True)
+class Part:
+    """A run of text, or of reasoning, as the model gave it."""
+
+    id: str
+    kind: Kind
+    pieces: list[str] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def text(self) -> str:
+        """All of it so far."""
+        return "".join(self.pieces)
+
+
+@dataclass(slots=True)
+class Reply:
+    """The parts of a reply, folded from the events of its stream.
+
+    A producer that takes over reads the log into one of these and goes on from there, so what it
+    adds fits what is there: law 6, text rendered = text in the log = text in the database.
+    """
+
+    started: bool = False
+    parts: list[Part] = field(default_factory=list)
+
+    @classmethod
+    def from_frames(cls, frames: Iterable[bytes]) -> "Reply":
+        """What the frames of a stream, from its first, add up to."""
+        reply = cls()
+        for _, event in map(frame.decode, frames):
+            reply.fold(event)
+        return reply
+
+    def fold(self, event: dict[str, Any]) -> None:
+        """Take one event; types that add nothing to the message are passed over."""
+        kind, _, step = event["type"].partition("-")
+        if event["type"] == "start":
+            self.started = True
+        elif kind not in {"text", "reasoning"}:
+            return
+        elif step == "start":
+            self.parts.append(Part(id=event["id"], kind=kind))
+        elif step == "delta":
+            self.parts[-1].pieces.append(event["delta"])
+        elif step == "end":
+            self.parts[-1].ended = True
+
+    @property
+    def open_part(self) -> Part | None:
+        """The part that is being written."""
+        return self.parts[-1] if self.parts and not self.parts[-1].ended else None
+
+    @property
+    def text(self) -> str:
+        """What the user was answered, without the reasoning."""
+        return "".join(part.text for part in self.parts if part.kind == "text")
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The parts as the database keeps them."""
+        return [{"type": part.kind, "text": part.text} for part in self.parts if part.text]

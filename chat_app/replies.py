@@ -1,0 +1,69 @@
+"""Where chats and generation meet: the chat as a prompt, the reply as a message."""
+
+from typing import Any
+
+from chat_app.chats.models import Claim, Message
+from chat_app.chats.models import StreamId as StoredStreamId
+from chat_app.chats.streams import StreamRepository
+from chat_app.generation.llm import Prompt, PromptMessage
+from chat_app.generation.producer import Assignment
+from chat_app.generation.reply import ReplyId
+from chat_app.identity.identity import Identity
+from chat_app.streams.model import Outcome, StreamId
+
+
+class Replies:
+    """The database as a producer sees it: `generation.producer.ReplyStore`."""
+
+    def __init__(self, streams: StreamRepository) -> None:
+        self._streams = streams
+
+    async def claim(self, identity: Identity, stream_id: StreamId) -> Assignment:
+        """Take the stream's generation over from whoever had it."""
+        claim = await self._streams.claim(identity, StoredStreamId(stream_id))
+        return Assignment(
+            token=claim.fencing_token,
+            reply_id=ReplyId(claim.reply_id),
+            model=claim.model,
+            prompt=Prompt(messages=tuple(map(_prompt_message, claim.history))),
+            outcome=_outcome(claim),
+        )
+
+    async def checkpoint(
+        self, identity: Identity, stream_id: StreamId, *, token: int, text: str
+    ) -> None:
+        """Keep the text so far, in case both the producer and the log are lost."""
+        await self._streams.checkpoint(
+            identity, StoredStreamId(stream_id), fencing_token=token, text=text
+        )
+
+    async def finish(
+        self,
+        identity: Identity,
+        stream_id: StreamId,
+        *,
+        token: int,
+        parts: list[dict[str, Any]],
+        outcome: Outcome,
+        meta: dict[str, Any],
+    ) -> None:
+        """Save the reply and close the stream's row, in one transaction."""
+        await self._streams.finish(
+            identity,
+            StoredStreamId(stream_id),
+            fencing_token=token,
+            parts=parts,
+            outcome=outcome.kind,
+            error_code=outcome.code,
+            meta=meta,
+        )
+
+
+def _prompt_message(message: Message) -> PromptMessage:
+    return PromptMessage(role=message.role, text=message.text)
+
+
+def _outcome(claim: Claim) -> Outcome | None:
+    if claim.outcome is None:
+        return None
+    return Outcome(kind=claim.outcome, code=claim.error_code)
