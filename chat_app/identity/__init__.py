@@ -1,1 +1,1 @@
-"""TODO"""
+"""Users and their sessions: from a cookie to an `Identity`."""

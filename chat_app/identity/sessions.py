@@ -1,0 +1,86 @@
+"""From a cookie's token to an identity."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from chat_app.errors import NotAuthenticated
+from chat_app.identity.identity import Identity, UserId
+from chat_app.identity.tables import LoginSessionRow, UserRow
+
+_TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    """A session just made: the only moment its token is known to the server.
+
+    Attributes:
+        identity: Whom the token stands for.
+        token: URL-safe text for the cookie.
+        expires_at: From when on the token is refused.
+    """
+
+    identity: Identity
+    token: str = field(repr=False)
+    expires_at: datetime
+
+
+class Sessions:
+    """Who bears which token.
+
+    Guarantees (tests/integration/test_identity.py):
+      Secrecy  the database holds no token, only its SHA-256; tokens have 256 bits of entropy.
+      Expiry   a token is refused `lifetime` after it was made.
+    """
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], *, lifetime: timedelta) -> None:
+        self._sessions = sessions
+        self._lifetime = lifetime
+
+    async def create_guest(self) -> NewSession:
+        """Make a user nobody has been before, and a token that stands for them."""
+        now = datetime.now(UTC)
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        user = UserRow(id=uuid4().hex, created_at=now)
+        session_row = LoginSessionRow(
+            token_hash=_hash(token),
+            user_id=user.id,
+            created_at=now,
+            expires_at=now + self._lifetime,
+        )
+        async with self._sessions.begin() as session:
+            session.add(user)
+            await session.flush()  # the session row refers to it
+            session.add(session_row)
+        return NewSession(
+            identity=Identity(user_id=UserId(user.id)),
+            token=token,
+            expires_at=session_row.expires_at,
+        )
+
+    async def resolve(self, token: str | None) -> Identity:
+        """Whom `token` stands for.
+
+        Raises:
+            NotAuthenticated: There is no token, nobody has been given it, or it has expired.
+        """
+        if not token:
+            msg = "no session"
+            raise NotAuthenticated(msg)
+        async with self._sessions() as session:
+            row = await session.get(LoginSessionRow, _hash(token))
+        if row is None or row.expires_at <= datetime.now(UTC):
+            msg = "unknown or expired session"
+            raise NotAuthenticated(msg)
+        return Identity(user_id=UserId(row.user_id))
+
+
+def _hash(token: str) -> str:
+    """SHA-256 in hex. Unsalted on purpose: a token of 256 random bits cannot be guessed."""
+    # A cookie is whatever a client sends, so it may hold what UTF-8 cannot encode.
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
