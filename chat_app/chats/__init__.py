@@ -1,1 +1,1 @@
-"""TODO"""
+"""The database: chats, their messages and the streams that answer them."""

@@ -1,0 +1,73 @@
+"""How Alembic reaches the database: from its command line, and from `chat_app.chats.migrations`.
+
+One transaction and one lock for the whole upgrade, on both databases: processes that start
+together migrate once, and an upgrade that fails leaves nothing behind.
+"""
+
+import asyncio
+from logging.config import fileConfig
+from typing import Literal
+
+from alembic import context
+from sqlalchemy import Connection, TypeDecorator, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import SQLModel
+
+from chat_app.chats import tables as _chats  # noqa: F401 - registers its tables
+from chat_app.chats.database import migration_engine
+from chat_app.identity import tables as _identity  # noqa: F401 - registers its tables
+
+# Any number that nothing else on the same PostgreSQL database takes for its own lock.
+_LOCK = 7_166_328_415
+
+
+def _database_url() -> str:
+    """The URL handed over by the caller, else by `-x url=…`, else the setting."""
+    url = context.config.attributes.get("url") or context.get_x_argument(as_dictionary=True).get(
+        "url"
+    )
+    if url is None:
+        # Here, because a server hands its URL over.
+        from chat_app.config import load_settings
+
+        url = load_settings().database_url
+    return url
+
+
+def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
+    """Plain SQLAlchemy types in migrations: they must not change when the models' types do."""
+    if kind == "type" and isinstance(item, TypeDecorator):
+        return f"sa.{item.impl!r}"
+    return False
+
+
+def _run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        # SQLite cannot alter a column: Alembic rebuilds the table instead.
+        render_as_batch=True,
+        transactional_ddl=True,
+        render_item=_render,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _migrate(engine: AsyncEngine) -> None:
+    try:
+        async with engine.begin() as connection:
+            # SQLite's transaction is exclusive from its beginning; PostgreSQL's is not.
+            if connection.dialect.name == "postgresql":
+                await connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            await connection.run_sync(_run)
+    finally:
+        await engine.dispose()
+
+
+if context.config.attributes.get("url") is None and context.config.config_file_name:
+    # Only on the command line: a server has set up its own logging.
+    fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+# Alembic loads the migrations when they are first asked for; not on the event loop.
+context.script.get_current_head()
+asyncio.run(_migrate(migration_engine(_database_url())))

@@ -1,0 +1,183 @@
+"""Where the rows live: SQLite by default, PostgreSQL by URL.
+
+What differs between the two is settled here, so that nothing above needs to know which it is:
+
+- SQLite: write-ahead log (readers and the writer do not wait for each other), foreign keys on.
+  A transaction that will write says so when it begins (`BEGIN IMMEDIATE`): one that starts by
+  reading and then wants to write fails at once when another process wrote in between, and no
+  busy timeout helps.
+- PostgreSQL: rows are locked by the queries that need it (`SELECT … FOR UPDATE`).
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import URL, Connection, NullPool, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from chat_app.errors import InvalidSettings
+
+# How long a writer waits for another one on SQLite; a transaction here takes milliseconds.
+_BUSY_TIMEOUT = timedelta(seconds=15)
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+
+# isolation_level None: the driver begins nothing by itself; `_prepare_sqlite` does.
+_SQLITE_ARGS: dict[str, Any] = {"isolation_level": None, "timeout": _BUSY_TIMEOUT.total_seconds()}
+
+
+class Database:
+    """Transactions on one database.
+
+    Attributes:
+        sessions: For transactions of one statement, or whose first statement writes.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._readers = async_sessionmaker(_snapshots(engine), expire_on_commit=False)
+        self._writers = async_sessionmaker(
+            engine.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False
+        )
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A transaction that only reads, and sees the database as it was at one moment."""
+        return self._readers()
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A transaction that may read, then write; commits at the end unless the body raises."""
+        return self._writers.begin()
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncGenerator[Database]:
+    """Open the database at `url`; close its connections at the end.
+
+    Nothing is connected before the first transaction. The schema is `migrate`'s business.
+
+    Raises:
+        InvalidSettings: No database can be at `url`.
+    """
+    # Off the event loop: it loads the driver, and looks at the file's path.
+    engine = await asyncio.to_thread(_pooled_engine, driver_url(url))
+    try:
+        yield Database(engine)
+    finally:
+        await engine.dispose()
+
+
+def _pooled_engine(target: URL) -> AsyncEngine:
+    if target.get_backend_name() != "sqlite":
+        # The server may have restarted since a connection was last used.
+        return create_async_engine(target, pool_pre_ping=True)
+    engine = create_async_engine(target, connect_args=_SQLITE_ARGS)
+    _prepare_sqlite(engine, on_connect=_enforce_foreign_keys)
+    return engine
+
+
+def migration_engine(url: str) -> AsyncEngine:
+    """An engine for changing the schema: unpooled, every transaction a writing one.
+
+    Reads from the disk: not to be called on an event loop.
+
+    On SQLite it sets the write-ahead log, which the file then remembers, and leaves foreign keys
+    off: SQLite alters a table by rebuilding it, and dropping the old one would cascade.
+
+    Raises:
+        InvalidSettings: No database can be at `url`.
+    """
+    target = driver_url(url)
+    if target.get_backend_name() != "sqlite":
+        return create_async_engine(target, poolclass=NullPool)
+    engine = create_async_engine(target, poolclass=NullPool, connect_args=_SQLITE_ARGS)
+    _prepare_sqlite(engine, on_connect=_set_write_ahead_log)
+    return engine.execution_options(sqlite_begin="IMMEDIATE")
+
+
+def driver_url(url: str) -> URL:
+    """`url` with the asynchronous driver that this application uses.
+
+    Accepts the forms that hosting providers hand out: `postgres://`, and libpq's `sslmode`.
+
+    Raises:
+        InvalidSettings: The URL cannot be read, names another database, or keeps its data only
+            in memory, where neither a second process nor a restart would find it.
+    """
+    try:
+        target = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        msg = "DATABASE_URL: not a database URL"
+        raise InvalidSettings(msg) from error
+    driver = _DRIVERS.get(target.drivername)
+    if driver is None:
+        msg = "DATABASE_URL: must start with sqlite:/// or postgresql://"
+        raise InvalidSettings(msg)
+    if driver.startswith("sqlite") and _in_memory(target):
+        msg = "DATABASE_URL: SQLite needs a file: sqlite:///chat.db"
+        raise InvalidSettings(msg)
+    target = target.set(drivername=driver)
+    if "sslmode" in target.query:
+        mode = target.query["sslmode"]
+        target = target.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return target
+
+
+def _in_memory(target: URL) -> bool:
+    return not target.database or ":memory:" in target.database or "mode" in target.query
+
+
+def _snapshots(engine: AsyncEngine) -> AsyncEngine:
+    """`engine` for transactions whose queries all see the same state: SQLite's always do."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _prepare_sqlite(engine: AsyncEngine, *, on_connect: Callable[[Any], None]) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        on_connect(cursor)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _enforce_foreign_keys(cursor: Any) -> None:
+    cursor.execute("PRAGMA foreign_keys=ON")
+
+
+def _set_write_ahead_log(cursor: Any) -> None:
+    deadline = monotonic() + _BUSY_TIMEOUT.total_seconds()
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            # Several processes make the file at once. The pragma does not wait for the others'
+            # locks; the beginning of a transaction does.
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+        else:
+            return

@@ -1,0 +1,90 @@
+"""The sweep that makes sure every accepted prompt ends, whoever asked."""
+
+from datetime import datetime
+from typing import Literal
+
+from sqlmodel import col, func, select
+
+from chat_app.chats.closing import close
+from chat_app.chats.database import Database
+from chat_app.chats.models import OpenStream, StreamId
+from chat_app.chats.queries import lock_stream, text_parts
+from chat_app.chats.tables import ChatRow, StreamRow
+from chat_app.identity.identity import UserId
+
+
+class Housekeeping:
+    """The only part of the database's code that looks across users: for the server itself.
+
+    Never call it on behalf of a request.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open_streams(self, *, idle_since: datetime) -> list[OpenStream]:
+        """Open streams that have shown no sign of life after `idle_since`, oldest first.
+
+        Signs of life are their making, a claim and a checkpoint.
+        """
+        last_sign = func.coalesce(StreamRow.checkpointed_at, StreamRow.created_at)
+        query = (
+            select(StreamRow, ChatRow.user_id)
+            .join(ChatRow, col(ChatRow.key) == StreamRow.chat_key)
+            .where(col(StreamRow.outcome).is_(None), last_sign < idle_since)
+            .order_by(col(StreamRow.created_at))
+        )
+        async with self._database.reading() as session:
+            rows = (await session.execute(query)).all()
+        return [
+            OpenStream(
+                user_id=UserId(user_id),
+                stream_id=StreamId(stream.id),
+                created_at=stream.created_at,
+                checkpointed_at=stream.checkpointed_at,
+                checkpoint=stream.checkpoint,
+            )
+            for stream, user_id in rows
+        ]
+
+    async def close_stream(
+        self,
+        stream_id: StreamId,
+        *,
+        outcome: Literal["interrupted", "failed"] = "interrupted",
+        error_code: str | None = None,
+        idle_since: datetime | None = None,
+    ) -> bool:
+        """Close a stream nobody works on; its checkpoint, unless empty, becomes the reply.
+
+        A producer that was thought dead is fenced by this: it can neither checkpoint nor finish.
+
+        Args:
+            stream_id: The stream.
+            outcome: How it is to be closed.
+            error_code: Why it failed.
+            idle_since: Leave it open if it has shown a sign of life since then after all.
+
+        Returns:
+            Whether it was closed by this call: False when somebody else has closed it meanwhile,
+            when it lives, or when it is gone.
+        """
+        async with self._database.writing() as session:
+            found = await lock_stream(session, None, stream_id)
+            if found is None:
+                return False
+            chat, stream = found
+            last_sign = stream.checkpointed_at or stream.created_at
+            alive = idle_since is not None and last_sign >= idle_since
+            if stream.outcome is not None or alive:
+                return False
+            stream.fencing_token += 1
+            await close(
+                session,
+                chat,
+                stream,
+                parts=text_parts(stream.checkpoint),
+                outcome=outcome,
+                error_code=error_code,
+            )
+            return True

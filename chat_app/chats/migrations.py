@@ -1,0 +1,64 @@
+"""Bringing the schema up to what this code expects."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chat_app.chats.database import migration_engine
+from chat_app.errors import InvalidSettings
+
+# Alembic keeps what it is doing in its module: one at a time in each process.
+_ALEMBIC = threading.Lock()
+_ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
+
+
+async def migrate(url: str) -> None:
+    """Bring the schema of the database at `url` to the newest version.
+
+    Safe when several processes do so at once: `alembic/env.py` takes a lock and one transaction
+    for all of it, so that a schema is never half migrated. Next to nothing when it is up to date.
+    Works in a thread of its own and from any working directory.
+
+    Raises:
+        InvalidSettings: There is no database at `url`, it cannot be reached, or its schema is
+            newer than this code.
+    """
+    await asyncio.to_thread(_migrate, url)
+
+
+def _migrate(url: str) -> None:
+    config = Config(_ALEMBIC_INI)
+    config.attributes["url"] = url
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    if asyncio.run(_stored_version(migration_engine(url))) == newest:
+        return
+    try:
+        with _ALEMBIC:
+            command.upgrade(config, "head")
+    except CommandError as error:
+        msg = f"DATABASE_URL: the schema cannot be brought to version {newest}: {error}"
+        raise InvalidSettings(msg) from error
+
+
+async def _stored_version(engine: AsyncEngine) -> str | None:
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_current_revision)
+    except (SQLAlchemyError, OSError) as error:
+        msg = f"DATABASE_URL: the database cannot be opened: {error}"
+        raise InvalidSettings(msg) from error
+    finally:
+        await engine.dispose()
+
+
+def _current_revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

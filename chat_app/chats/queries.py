@@ -1,0 +1,145 @@
+"""The only ways to a row: through its owner. And from rows to plain values."""
+
+from typing import Any, cast
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from chat_app.chats.models import (
+    ChatId,
+    Message,
+    MessageId,
+    MessageStatus,
+    Outcome,
+    Role,
+    StreamId,
+    StreamRecord,
+)
+from chat_app.chats.tables import ID_LENGTH, ChatRow, MessageRow, StreamRow
+from chat_app.errors import ChatNotFound
+from chat_app.identity.identity import Identity
+
+
+def new_id() -> str:
+    """An id that nobody can guess and nobody else makes."""
+    return uuid4().hex
+
+
+def is_possible_id(value: str) -> bool:
+    """Whether an id can exist at all: 1 to 128 printable characters."""
+    return 0 < len(value) <= ID_LENGTH and value.isprintable()
+
+
+async def find_chat(
+    session: AsyncSession, identity: Identity, chat_id: ChatId, *, lock: bool = False
+) -> ChatRow | None:
+    """The chat that `identity` calls `chat_id`.
+
+    Args:
+        session: The transaction.
+        identity: Whose chats to look through.
+        chat_id: Its public id.
+        lock: Keep others from starting, ending or claiming a stream in it until the transaction
+            ends. What is to be decided upon must be read after this.
+    """
+    if not is_possible_id(chat_id):
+        return None
+    query = select(ChatRow).where(ChatRow.user_id == identity.user_id, ChatRow.id == chat_id)
+    return await session.scalar(query.with_for_update() if lock else query)
+
+
+async def owned_chat(
+    session: AsyncSession, identity: Identity, chat_id: ChatId, *, lock: bool = False
+) -> ChatRow:
+    """Like `find_chat`, for a chat that must exist.
+
+    Raises:
+        ChatNotFound: It does not, or belongs to somebody else.
+    """
+    chat = await find_chat(session, identity, chat_id, lock=lock)
+    if chat is None:
+        raise not_found()
+    return chat
+
+
+async def lock_stream(
+    session: AsyncSession, identity: Identity | None, stream_id: StreamId
+) -> tuple[ChatRow, StreamRow] | None:
+    """A stream and its chat, locked like `find_chat` does; None if `identity` owns no such stream.
+
+    Without an identity it finds anybody's: that is for housekeeping alone.
+    """
+    if not is_possible_id(stream_id):
+        return None
+    query = (
+        select(ChatRow)
+        .join(StreamRow, col(StreamRow.chat_key) == ChatRow.key)
+        .where(StreamRow.id == stream_id)
+        .with_for_update(of=ChatRow)
+    )
+    if identity is not None:
+        query = query.where(ChatRow.user_id == identity.user_id)
+    chat = await session.scalar(query)
+    # Read apart from the chat, and after it: PostgreSQL shows a query that had to wait for its
+    # lock the new state of the rows it locks, but the old state of those it joins.
+    stream = None if chat is None else await session.get(StreamRow, stream_id)
+    return None if chat is None or stream is None else (chat, stream)
+
+
+def not_found() -> ChatNotFound:
+    """Says nothing about whether somebody else has it."""
+    return ChatNotFound("no such chat")
+
+
+async def newest_stream(
+    session: AsyncSession, chat: ChatRow, *, prompt_id: MessageId | None = None
+) -> StreamRow | None:
+    """The stream begun last, of all or of those that answer `prompt_id`."""
+    query = select(StreamRow).where(StreamRow.chat_key == chat.key)
+    if prompt_id is not None:
+        query = query.where(StreamRow.prompt_id == prompt_id)
+    return await session.scalar(query.order_by(col(StreamRow.position).desc()).limit(1))
+
+
+async def next_message_position(session: AsyncSession, chat: ChatRow) -> int:
+    """Where the chat's next message goes."""
+    newest = select(func.max(MessageRow.position)).where(MessageRow.chat_key == chat.key)
+    return (await session.scalar(newest) or 0) + 1
+
+
+def text_parts(text: str) -> list[dict[str, Any]]:
+    """Parts of a message that consists of `text`; none if it is empty."""
+    return [{"type": "text", "text": text}] if text else []
+
+
+def message_of(row: MessageRow) -> Message:
+    """`row` as a plain value."""
+    return Message(
+        id=MessageId(row.id),
+        role=cast("Role", row.role),
+        parts=tuple(row.parts),
+        status=cast("MessageStatus", row.status),
+        meta=row.meta,
+        created_at=row.created_at,
+    )
+
+
+def stream_of(row: StreamRow, *, chat: ChatRow) -> StreamRecord:
+    """`row` as a plain value."""
+    return StreamRecord(
+        id=StreamId(row.id),
+        chat_id=ChatId(chat.id),
+        prompt_id=MessageId(row.prompt_id),
+        reply_id=MessageId(row.reply_id),
+        model=row.model,
+        created_at=row.created_at,
+        outcome=outcome_of(row),
+        error_code=row.error_code,
+        closed_at=row.closed_at,
+    )
+
+
+def outcome_of(row: StreamRow) -> Outcome | None:
+    """How the stream closed; None while it is open."""
+    return cast("Outcome | None", row.outcome)

@@ -1,0 +1,171 @@
+"""Streams as the generation sees them: claim, checkpoint, finish."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from chat_app.chats.closing import close
+from chat_app.chats.database import Database
+from chat_app.chats.models import ChatId, Claim, Message, MessageId, Outcome, StreamId
+from chat_app.chats.queries import (
+    is_possible_id,
+    lock_stream,
+    message_of,
+    not_found,
+    outcome_of,
+    text_parts,
+)
+from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
+from chat_app.errors import Fenced
+from chat_app.identity.identity import Identity
+
+
+class StreamRepository:
+    """The rows that a generation reads and writes, on behalf of the chat's owner.
+
+    Guarantees (tests/integration/test_chats_streams.py):
+      Fencing    after a claim nothing is written with an older token.
+      Atomicity  a stream is closed and its reply readable in one step, and only once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, identity: Identity, stream_id: StreamId) -> Claim:
+        """Become the only producer of a stream.
+
+        A closed stream can be claimed too, with a token of its own: its first producer may have
+        died between closing the row and closing the log. A claim counts as a sign of life.
+
+        Raises:
+            ChatNotFound: No such stream for this user.
+        """
+        async with self._database.writing() as session:
+            found = await lock_stream(session, identity, stream_id)
+            if found is None:
+                raise not_found()
+            chat, stream = found
+            stream.fencing_token += 1
+            stream.checkpointed_at = datetime.now(UTC)
+            return Claim(
+                stream_id=StreamId(stream.id),
+                fencing_token=stream.fencing_token,
+                chat_id=ChatId(chat.id),
+                prompt_id=MessageId(stream.prompt_id),
+                reply_id=MessageId(stream.reply_id),
+                model=stream.model,
+                history=await _history(session, stream),
+                checkpoint=await _text_so_far(session, stream),
+                outcome=outcome_of(stream),
+                error_code=stream.error_code,
+            )
+
+    async def checkpoint(
+        self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str
+    ) -> None:
+        """Remember the reply so far, in case its producer dies and its log is lost.
+
+        Args:
+            identity: The owner of the chat.
+            stream_id: The stream.
+            fencing_token: The producer's claim.
+            text: All of the reply so far, without NUL.
+
+        Raises:
+            Fenced: Somebody else has claimed the stream since, or it is closed.
+            ChatNotFound: No such stream for this user.
+        """
+        owned = select(ChatRow.key).where(ChatRow.user_id == identity.user_id)
+        # One statement, nothing read: this is the one write that happens all the time.
+        written = (
+            update(StreamRow)
+            .where(
+                col(StreamRow.id) == stream_id,
+                col(StreamRow.chat_key).in_(owned),
+                col(StreamRow.fencing_token) == fencing_token,
+                col(StreamRow.outcome).is_(None),
+            )
+            .values(checkpoint=text, checkpointed_at=datetime.now(UTC))
+            .returning(col(StreamRow.id))
+        )
+        async with self._database.writing() as session:
+            if is_possible_id(stream_id) and await session.scalar(written) is not None:
+                return
+            if await lock_stream(session, identity, stream_id) is None:
+                raise not_found()
+        msg = "the stream is closed, or another producer has claimed it"
+        raise Fenced(msg)
+
+    async def finish(
+        self,
+        identity: Identity,
+        stream_id: StreamId,
+        *,
+        fencing_token: int,
+        outcome: Outcome,
+        text: str = "",
+        parts: list[dict[str, Any]] | None = None,
+        error_code: str | None = None,
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        """Close a stream and keep its reply. Again with the same token: nothing happens.
+
+        Args:
+            identity: The owner of the chat.
+            stream_id: The stream.
+            fencing_token: The producer's claim.
+            outcome: How the generation ended.
+            text: All of the reply, without NUL, when it is nothing but text.
+            parts: All of the reply, as on the wire, when it is more than text. If there are
+                neither parts nor text, there will be no message.
+            error_code: Why it failed.
+            meta: What is to be known about the reply, beside the model.
+
+        Raises:
+            Fenced: Somebody else has claimed or closed the stream since.
+            ChatNotFound: No such stream for this user.
+        """
+        async with self._database.writing() as session:
+            found = await lock_stream(session, identity, stream_id)
+            if found is None:
+                raise not_found()
+            chat, stream = found
+            if stream.fencing_token != fencing_token:
+                msg = "another producer has claimed the stream"
+                raise Fenced(msg)
+            if stream.outcome is None:
+                await close(
+                    session,
+                    chat,
+                    stream,
+                    parts=text_parts(text) if parts is None else parts,
+                    outcome=outcome,
+                    error_code=error_code,
+                    meta=meta,
+                )
+
+
+async def _history(session: AsyncSession, stream: StreamRow) -> tuple[Message, ...]:
+    last = (
+        select(MessageRow.position)
+        .where(MessageRow.chat_key == stream.chat_key, MessageRow.id == stream.prompt_id)
+        .scalar_subquery()
+    )
+    query = (
+        select(MessageRow)
+        .where(MessageRow.chat_key == stream.chat_key, MessageRow.position <= last)
+        .order_by(col(MessageRow.position))
+    )
+    rows: Sequence[MessageRow] = (await session.scalars(query)).all()
+    return tuple(message_of(row) for row in rows)
+
+
+async def _text_so_far(session: AsyncSession, stream: StreamRow) -> str:
+    if stream.outcome is None:
+        return stream.checkpoint
+    reply = await session.get(MessageRow, (stream.chat_key, stream.reply_id))
+    return "" if reply is None else message_of(reply).text

@@ -1,0 +1,88 @@
+"""The rows behind chats, messages and streams.
+
+Keys: a chat has two names. `id` is the public one, chosen by the client and unique only among the
+chats of its owner: were it unique among all, a collision would tell that somebody else's chat
+exists. `key` is the internal one, which the other tables refer to.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, Index, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+KEY_LENGTH = 32
+ID_LENGTH = 128
+_OPEN = text("outcome IS NULL")
+
+
+class ChatRow(SQLModel, table=True):
+    """A conversation."""
+
+    __tablename__: ClassVar[Any] = "chat"
+    __table_args__ = (
+        UniqueConstraint("user_id", "id", name="uq_chat_user_id_id"),
+        Index("ix_chat_user_id_updated_at", "user_id", "updated_at"),
+    )
+
+    key: str = Field(primary_key=True, max_length=KEY_LENGTH)
+    user_id: str = Field(foreign_key="user.id", ondelete="CASCADE", max_length=KEY_LENGTH)
+    id: str = Field(max_length=ID_LENGTH)
+    title: str = Field(sa_type=Text)
+    created_at: datetime
+    updated_at: datetime
+
+
+class MessageRow(SQLModel, table=True):
+    """A message of a chat; `position` counts from 1 without holes."""
+
+    __tablename__: ClassVar[Any] = "message"
+    __table_args__ = (
+        UniqueConstraint("chat_key", "position", name="uq_message_chat_key_position"),
+    )
+
+    chat_key: str = Field(
+        primary_key=True, foreign_key="chat.key", ondelete="CASCADE", max_length=KEY_LENGTH
+    )
+    id: str = Field(primary_key=True, max_length=ID_LENGTH)
+    role: str = Field(max_length=16)
+    parts: list[dict[str, Any]] = Field(sa_type=JSON)
+    status: str = Field(max_length=16)
+    meta: dict[str, Any] = Field(sa_type=JSON)
+    position: int
+    created_at: datetime
+
+
+class StreamRow(SQLModel, table=True):
+    """One generation; open while `outcome` is null.
+
+    `position` numbers the streams of a chat: 1, 2, 3 … Two of them may bear the same time, or
+    times from two machines, so times cannot order them.
+    """
+
+    __tablename__: ClassVar[Any] = "stream"
+    __table_args__ = (
+        UniqueConstraint("chat_key", "position", name="uq_stream_chat_key_position"),
+        # At most one open stream in each chat, whatever the code above does.
+        Index(
+            "uq_stream_open_chat_key",
+            "chat_key",
+            unique=True,
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+    )
+
+    id: str = Field(primary_key=True, max_length=KEY_LENGTH)
+    chat_key: str = Field(foreign_key="chat.key", ondelete="CASCADE", max_length=KEY_LENGTH)
+    position: int
+    prompt_id: str = Field(max_length=ID_LENGTH)
+    reply_id: str = Field(max_length=ID_LENGTH)
+    model: str = Field(sa_type=Text)
+    created_at: datetime
+    fencing_token: int = 0
+    checkpoint: str = Field(default="", sa_type=Text)
+    checkpointed_at: datetime | None = None
+    outcome: str | None = Field(default=None, max_length=16)
+    error_code: str | None = Field(default=None, max_length=64)
+    closed_at: datetime | None = None

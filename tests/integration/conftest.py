@@ -1,0 +1,62 @@
+"""Real databases: every test that asks for one runs on SQLite and on PostgreSQL."""
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from chat_app.chats.database import Database, open_database
+from chat_app.chats.migrations import migrate
+from chat_app.identity.identity import Identity
+from chat_app.identity.sessions import Sessions
+from tests.support.databases import PostgresServer, postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[PostgresServer]:
+    """One real PostgreSQL for the whole run."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
+    """A fresh database with nothing in it, not even tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'chat.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.create_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncGenerator[Database]:
+    """A fresh database, migrated and open."""
+    await migrate(database_url)
+    async with open_database(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def other_process(database_url: str) -> AsyncGenerator[Database]:
+    """The same database through connections of its own, as another process has it."""
+    async with open_database(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+def sessions(database: Database) -> Sessions:
+    return Sessions(database.sessions, lifetime=timedelta(days=1))
+
+
+@pytest.fixture
+async def alice(sessions: Sessions) -> Identity:
+    return (await sessions.create_guest()).identity
+
+
+@pytest.fixture
+async def bob(sessions: Sessions) -> Identity:
+    return (await sessions.create_guest()).identity

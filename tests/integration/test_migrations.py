@@ -1,0 +1,162 @@
+"""The schema: what Alembic makes of an empty database, and that it is what the models say."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+from chat_app.chats.database import migration_engine
+from chat_app.chats.migrations import migrate
+from chat_app.errors import InvalidSettings
+from tests.support.databases import PostgresServer
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 60
+TABLES = {"alembic_version", "user", "login_session", "chat", "message", "stream"}
+
+
+def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Alembic's command line in the project's folder, as a person uses it."""
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", "-x", f"url={url}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+
+
+def tables(url: str) -> set[str]:
+    engine = migration_engine(url)
+
+    async def read() -> Sequence[str]:
+        async with engine.connect() as connection:
+            return await connection.run_sync(lambda plain: inspect(plain).get_table_names())
+
+    return set(asyncio.run(read()))
+
+
+def execute(url: str, statement: str) -> None:
+    engine = migration_engine(url)
+
+    async def run() -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+
+    asyncio.run(run())
+
+
+def test_an_empty_database_gets_all_tables(database_url: str) -> None:
+    asyncio.run(migrate(database_url))
+
+    assert tables(database_url) == TABLES
+
+
+def test_migrating_twice_keeps_what_is_stored(database_url: str) -> None:
+    asyncio.run(migrate(database_url))
+    execute(
+        database_url, "INSERT INTO \"user\" (id, created_at) VALUES ('u', '2026-01-01 00:00:00')"
+    )
+
+    asyncio.run(migrate(database_url))
+
+    # The primary key is still taken.
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+        execute(
+            database_url,
+            "INSERT INTO \"user\" (id, created_at) VALUES ('u', '2026-01-01 00:00:00')",
+        )
+
+
+@pytest.mark.anyio
+async def test_threads_that_start_at_once_migrate_once(database_url: str) -> None:
+    await asyncio.gather(*(migrate(database_url) for _ in range(4)))
+
+    assert await asyncio.to_thread(tables, database_url) == TABLES
+
+
+def test_processes_that_start_at_once_migrate_once(database_url: str, tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from chat_app.chats.migrations import migrate\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        f"asyncio.run(migrate({database_url!r}))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=TIMEOUT)[1] for process in processes]
+
+    assert [
+        (process.returncode, error) for process, error in zip(processes, errors, strict=True)
+    ] == [(0, "")] * 4
+    assert tables(database_url) == TABLES
+
+
+def test_the_command_line_upgrades_and_downgrades(database_url: str) -> None:
+    upgraded = alembic(database_url, "upgrade", "head")
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert tables(database_url) == TABLES
+
+    downgraded = alembic(database_url, "downgrade", "base")
+    assert downgraded.returncode == 0, downgraded.stderr
+    assert tables(database_url) == {"alembic_version"}
+
+    asyncio.run(migrate(database_url))
+    assert tables(database_url) == TABLES
+
+
+def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
+    asyncio.run(migrate(database_url))
+
+    checked = alembic(database_url, "check")
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_a_newer_schema_is_refused_by_name_of_the_setting(database_url: str) -> None:
+    asyncio.run(migrate(database_url))
+    execute(database_url, "UPDATE alembic_version SET version_num = 'from-the-future'")
+
+    with pytest.raises(InvalidSettings, match="DATABASE_URL"):
+        asyncio.run(migrate(database_url))
+
+
+def test_a_file_that_cannot_be_made_is_refused_by_name_of_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="DATABASE_URL"):
+        asyncio.run(migrate(f"sqlite:///{tmp_path / 'no-such-folder' / 'chat.db'}"))
+
+
+def test_a_database_that_does_not_exist_is_refused_by_name_of_the_setting(
+    postgres: PostgresServer,
+) -> None:
+    with pytest.raises(InvalidSettings, match="DATABASE_URL"):
+        asyncio.run(migrate(postgres.url("nonesuch")))
+
+
+def test_a_server_that_does_not_answer_is_refused_by_name_of_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="DATABASE_URL"):
+        asyncio.run(migrate(f"postgresql://postgres:postgres@/chat?host={tmp_path}"))
