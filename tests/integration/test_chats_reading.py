@@ -1,0 +1,175 @@
+"""What an owner reads, and that nobody else does."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chat_app.chats.database import Database
+from chat_app.chats.models import ChatId, MessageId, StreamId
+from chat_app.chats.repository import ChatRepository
+from chat_app.chats.streams import StreamRepository
+from chat_app.errors import ChatNotFound
+from chat_app.identity.identity import Identity
+
+pytestmark = pytest.mark.anyio
+
+CHAT = ChatId("holiday")
+PROMPT = MessageId("prompt-1")
+
+
+@pytest.fixture
+def chats(database: Database) -> ChatRepository:
+    return ChatRepository(database)
+
+
+@pytest.fixture
+def streams(database: Database) -> StreamRepository:
+    return StreamRepository(database)
+
+
+async def ask(
+    chats: ChatRepository, owner: Identity, chat_id: ChatId = CHAT, text: str = "Where to?"
+) -> StreamId:
+    turn = await chats.begin_turn(
+        owner, chat_id=chat_id, message_id=PROMPT, text=text, model="demo"
+    )
+    return turn.stream.id
+
+
+async def finish(streams: StreamRepository, owner: Identity, stream_id: StreamId) -> None:
+    claim = await streams.claim(owner, stream_id)
+    await streams.finish(
+        owner,
+        stream_id,
+        fencing_token=claim.fencing_token,
+        text="To the sea.",
+        outcome="completed",
+    )
+
+
+async def test_chats_are_listed_with_the_latest_turn_first(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity
+) -> None:
+    first = await ask(chats, alice, ChatId("a"), "Older")
+    await ask(chats, alice, ChatId("b"), "Newer")
+    await finish(streams, alice, first)
+
+    listed = await chats.list_chats(alice)
+
+    assert [(chat.id, chat.title, chat.answering) for chat in listed] == [
+        ("a", "Older", False),
+        ("b", "Newer", True),
+    ]
+
+
+async def test_a_list_has_no_more_chats_than_asked_for(
+    chats: ChatRepository, alice: Identity
+) -> None:
+    for name in ("a", "b", "c"):
+        await ask(chats, alice, ChatId(name))
+
+    assert [chat.id for chat in await chats.list_chats(alice, limit=2)] == ["c", "b"]
+
+
+async def test_times_are_in_utc(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity
+) -> None:
+    before = datetime.now(UTC)
+    await finish(streams, alice, await ask(chats, alice))
+    after = datetime.now(UTC)
+
+    chat = await chats.read_chat(alice, CHAT)
+
+    assert chat.newest_stream is not None
+    assert chat.newest_stream.closed_at is not None
+    times = [
+        chat.created_at,
+        chat.newest_stream.created_at,
+        chat.messages[0].created_at,
+        chat.newest_stream.closed_at,
+        chat.messages[1].created_at,
+        chat.updated_at,
+    ]
+    assert all(time.utcoffset() == timedelta(0) for time in times)
+    assert sorted(times)[0] >= before
+    assert sorted(times)[-1] <= after
+
+
+async def test_a_user_without_chats_has_an_empty_list(
+    chats: ChatRepository, alice: Identity
+) -> None:
+    assert await chats.list_chats(alice) == []
+
+
+async def test_a_chat_that_does_not_exist_is_not_found(
+    chats: ChatRepository, alice: Identity
+) -> None:
+    with pytest.raises(ChatNotFound):
+        await chats.read_chat(alice, CHAT)
+    with pytest.raises(ChatNotFound):
+        await chats.newest_stream(alice, CHAT)
+    with pytest.raises(ChatNotFound):
+        await chats.streams_by_chat_id(alice, CHAT)
+    with pytest.raises(ChatNotFound):
+        await chats.create_stream(alice, CHAT)
+
+
+async def test_somebody_elses_chat_looks_as_if_it_did_not_exist(
+    chats: ChatRepository, alice: Identity, bob: Identity
+) -> None:
+    stream_id = await ask(chats, alice)
+
+    errors: list[ChatNotFound] = []
+    for chat_id in (CHAT, ChatId("nobody's")):
+        for attempt in (
+            chats.read_chat(bob, chat_id),
+            chats.newest_stream(bob, chat_id),
+            chats.streams_by_chat_id(bob, chat_id),
+            chats.create_stream(bob, chat_id),
+            chats.withdraw_turn(bob, chat_id, stream_id),
+        ):
+            with pytest.raises(ChatNotFound) as refused:
+                await attempt
+            errors.append(refused.value)
+
+    assert len({str(error) for error in errors}) == 1
+    assert await chats.list_chats(bob) == []
+
+
+async def test_somebody_elses_stream_looks_as_if_it_did_not_exist(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, bob: Identity
+) -> None:
+    stream_id = await ask(chats, alice)
+    claim = await streams.claim(alice, stream_id)
+    token = claim.fencing_token
+
+    for attempt in (
+        streams.claim(bob, stream_id),
+        streams.checkpoint(bob, stream_id, fencing_token=token, text="Mine!"),
+        streams.finish(bob, stream_id, fencing_token=token, text="Mine!", outcome="stopped"),
+    ):
+        with pytest.raises(ChatNotFound):
+            await attempt
+
+    untouched = await streams.claim(alice, stream_id)
+    assert (untouched.fencing_token, untouched.checkpoint, untouched.outcome) == (
+        token + 1,
+        "",
+        None,
+    )
+
+
+async def test_two_users_have_chats_and_messages_of_the_same_id_unseen(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, bob: Identity
+) -> None:
+    await ask(chats, alice, text="Alice's")
+
+    turn = await chats.begin_turn(bob, chat_id=CHAT, message_id=PROMPT, text="Bob's", model="demo")
+
+    assert turn.created
+    await finish(streams, bob, turn.stream.id)
+    hers, his = await chats.read_chat(alice, CHAT), await chats.read_chat(bob, CHAT)
+    assert [message.text for message in hers.messages] == ["Alice's"]
+    assert hers.open_stream is not None
+    assert [message.text for message in his.messages] == ["Bob's", "To the sea."]
+    assert his.open_stream is None

@@ -1,0 +1,251 @@
+"""A generation's rows: claimed, checkpointed, finished once."""
+
+import pytest
+
+from chat_app.chats.database import Database
+from chat_app.chats.models import ChatId, MessageId, Outcome, StreamId
+from chat_app.chats.repository import ChatRepository
+from chat_app.chats.streams import StreamRepository
+from chat_app.errors import ChatNotFound, Fenced
+from chat_app.identity.identity import Identity
+
+pytestmark = pytest.mark.anyio
+
+CHAT = ChatId("holiday")
+PROMPT = MessageId("prompt-1")
+
+
+@pytest.fixture
+def chats(database: Database) -> ChatRepository:
+    return ChatRepository(database)
+
+
+@pytest.fixture
+def streams(database: Database) -> StreamRepository:
+    return StreamRepository(database)
+
+
+@pytest.fixture
+async def stream_id(chats: ChatRepository, alice: Identity) -> StreamId:
+    """An open stream nobody has claimed."""
+    turn = await chats.begin_turn(
+        alice, chat_id=CHAT, message_id=PROMPT, text="Where to?", model="demo"
+    )
+    return turn.stream.id
+
+
+async def test_a_claim_holds_all_that_a_producer_needs(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    claim = await streams.claim(alice, stream_id)
+
+    stream = await chats.newest_stream(alice, CHAT)
+    assert stream is not None
+    assert (claim.stream_id, claim.chat_id, claim.prompt_id) == (stream_id, CHAT, PROMPT)
+    assert (claim.reply_id, claim.model) == (stream.reply_id, "demo")
+    assert [(message.role, message.text) for message in claim.history] == [("user", "Where to?")]
+    assert (claim.fencing_token, claim.checkpoint) == (1, "")
+    assert (claim.outcome, claim.error_code) == (None, None)
+
+
+async def test_the_history_ends_with_the_prompt(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    await streams.claim(alice, stream_id)
+    await streams.finish(alice, stream_id, fencing_token=1, text="To the sea.", outcome="completed")
+    again = await chats.create_stream(alice, CHAT, prompt_id=PROMPT)
+
+    claim = await streams.claim(alice, again)
+
+    assert [message.text for message in claim.history] == ["Where to?"]
+
+
+async def test_a_takeover_goes_on_from_the_checkpoint(
+    streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    first = await streams.claim(alice, stream_id)
+    await streams.checkpoint(alice, stream_id, fencing_token=first.fencing_token, text="To t")
+
+    second = await streams.claim(alice, stream_id)
+
+    assert (second.fencing_token, second.checkpoint) == (first.fencing_token + 1, "To t")
+
+
+async def test_after_a_takeover_the_old_producer_writes_nothing(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    old = await streams.claim(alice, stream_id)
+    await streams.claim(alice, stream_id)
+
+    with pytest.raises(Fenced):
+        await streams.checkpoint(alice, stream_id, fencing_token=old.fencing_token, text="old")
+    with pytest.raises(Fenced):
+        await streams.finish(
+            alice, stream_id, fencing_token=old.fencing_token, text="old", outcome="completed"
+        )
+
+    assert (await streams.claim(alice, stream_id)).checkpoint == ""
+    assert len((await chats.read_chat(alice, CHAT)).messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "code"),
+    [
+        ("completed", "complete", None),
+        ("stopped", "stopped", None),
+        ("failed", "failed", "provider_unavailable"),
+        ("interrupted", "interrupted", None),
+    ],
+)
+async def test_the_end_of_a_stream_is_told_by_its_row_and_its_reply(
+    chats: ChatRepository,
+    streams: StreamRepository,
+    alice: Identity,
+    stream_id: StreamId,
+    outcome: Outcome,
+    status: str,
+    code: str | None,
+) -> None:
+    claim = await streams.claim(alice, stream_id)
+
+    await streams.finish(
+        alice,
+        stream_id,
+        fencing_token=claim.fencing_token,
+        text="To the sea.",
+        outcome=outcome,
+        error_code=code,
+        meta={"usage": {"completion_tokens": 3}},
+    )
+
+    chat = await chats.read_chat(alice, CHAT)
+    reply, stream = chat.messages[-1], chat.newest_stream
+    assert (reply.id, reply.role, reply.text) == (claim.reply_id, "assistant", "To the sea.")
+    assert reply.status == status
+    assert reply.meta == {"model": "demo", "usage": {"completion_tokens": 3}}
+    assert stream is not None
+    assert (stream.outcome, stream.error_code) == (outcome, code)
+    assert stream.closed_at == reply.created_at
+
+
+async def test_a_reply_may_be_more_than_text(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    parts = [{"type": "reasoning", "text": "Hmm."}, {"type": "text", "text": "To the sea."}]
+    claim = await streams.claim(alice, stream_id)
+
+    await streams.finish(
+        alice, stream_id, fencing_token=claim.fencing_token, parts=parts, outcome="completed"
+    )
+
+    reply = (await chats.read_chat(alice, CHAT)).messages[-1]
+    assert list(reply.parts) == parts
+    assert reply.text == "To the sea."
+
+
+async def test_an_empty_reply_leaves_no_message(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    claim = await streams.claim(alice, stream_id)
+
+    await streams.finish(
+        alice, stream_id, fencing_token=claim.fencing_token, text="", outcome="stopped"
+    )
+
+    chat = await chats.read_chat(alice, CHAT)
+    assert [message.role for message in chat.messages] == ["user"]
+    assert chat.open_stream is None
+
+
+async def test_finishing_twice_changes_nothing(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    token = (await streams.claim(alice, stream_id)).fencing_token
+    await streams.finish(alice, stream_id, fencing_token=token, text="First.", outcome="completed")
+    before = await chats.read_chat(alice, CHAT)
+
+    await streams.finish(alice, stream_id, fencing_token=token, text="Second.", outcome="failed")
+
+    assert await chats.read_chat(alice, CHAT) == before
+
+
+async def test_a_closed_stream_takes_no_checkpoint(
+    streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    token = (await streams.claim(alice, stream_id)).fencing_token
+    await streams.finish(alice, stream_id, fencing_token=token, text="Done.", outcome="completed")
+
+    with pytest.raises(Fenced):
+        await streams.checkpoint(alice, stream_id, fencing_token=token, text="More.")
+
+
+@pytest.mark.parametrize("text", ["To the sea.", ""])
+async def test_a_claim_of_a_closed_stream_tells_how_it_ended(
+    streams: StreamRepository, alice: Identity, stream_id: StreamId, text: str
+) -> None:
+    first = await streams.claim(alice, stream_id)
+    await streams.finish(
+        alice,
+        stream_id,
+        fencing_token=first.fencing_token,
+        text=text,
+        outcome="failed",
+        error_code="provider_unavailable",
+    )
+
+    second = await streams.claim(alice, stream_id)
+
+    assert (second.outcome, second.error_code) == ("failed", "provider_unavailable")
+    assert second.checkpoint == text
+    assert second.fencing_token > first.fencing_token
+
+
+@pytest.mark.parametrize("wrong", ["unheard-of", "", "a\x00b"])
+async def test_a_stream_that_does_not_exist_is_not_found(
+    streams: StreamRepository, alice: Identity, wrong: str
+) -> None:
+    stream_id = StreamId(wrong)
+
+    with pytest.raises(ChatNotFound):
+        await streams.claim(alice, stream_id)
+    with pytest.raises(ChatNotFound):
+        await streams.checkpoint(alice, stream_id, fencing_token=1, text="text")
+    with pytest.raises(ChatNotFound):
+        await streams.finish(alice, stream_id, fencing_token=1, text="", outcome="stopped")
+
+
+async def test_a_turn_taken_back_leaves_no_trace(
+    chats: ChatRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    assert await chats.withdraw_turn(alice, CHAT, stream_id)
+
+    assert await chats.list_chats(alice) == []
+    again = await chats.begin_turn(
+        alice, chat_id=CHAT, message_id=PROMPT, text="Where to?", model="demo"
+    )
+    assert again.created
+
+
+async def test_taking_a_turn_back_keeps_the_turns_before_it(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    token = (await streams.claim(alice, stream_id)).fencing_token
+    await streams.finish(alice, stream_id, fencing_token=token, text="Done.", outcome="completed")
+    before = await chats.read_chat(alice, CHAT)
+    again = await chats.create_stream(alice, CHAT)
+
+    assert await chats.withdraw_turn(alice, CHAT, again)
+
+    after = await chats.read_chat(alice, CHAT)
+    assert (after.messages, after.newest_stream) == (before.messages, before.newest_stream)
+
+
+async def test_a_turn_that_a_producer_has_taken_up_is_not_taken_back(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
+) -> None:
+    await streams.claim(alice, stream_id)
+    before = await chats.read_chat(alice, CHAT)
+
+    assert not await chats.withdraw_turn(alice, CHAT, stream_id)
+
+    assert await chats.read_chat(alice, CHAT) == before
