@@ -1,16 +1,18 @@
 """The two pages: a new chat, and a chat."""
 
 import reflex as rx
+from reflex_components_core.core.banner import has_connection_errors
 
-from chat_app.bootstrap import services
+from chat_app.config import load_settings
 from chat_app.ui.composer import composer
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.session import session_gate
 from chat_app.ui.sidebar import SidebarState, sidebar, sidebar_button
 from chat_app.ui.theme import ALARM, COLUMN, ICON_BUTTON, icon, page_link
-from chat_app.ui.transcript import conversation, skeleton
+from chat_app.ui.transcript import conversation, greeting, skeleton
 
 _TITLE = "Chat"
+_FRAME = "flex h-dvh bg-background text-foreground"
 _META = [
     {"name": "description", "content": "A chat whose answers survive a refresh."},
     {"name": "color-scheme", "content": "light dark"},
@@ -18,16 +20,17 @@ _META = [
 
 
 def add_pages(app: rx.App) -> None:
-    """Add `/` and `/chat/[chat_id]` to the application."""
+    """Add `/` and `/chat/[chat_id]` to the application, and what they need of it: style, icon."""
+    _dress(app)
     app.add_page(
-        chat_page,
+        _page(until_known=greeting()),
         route="/",
         title=_TITLE,
         meta=_META,
         on_load=[ConversationState.start_new_chat, SidebarState.load_chats],
     )
     app.add_page(
-        chat_page,
+        _page(until_known=skeleton()),
         route="/chat/[chat_id]",
         title=_TITLE,
         meta=_META,
@@ -35,22 +38,44 @@ def add_pages(app: rx.App) -> None:
     )
 
 
-def chat_page() -> rx.Component:
-    """The whole page; both routes show the same one, so that going from one to the other moves nothing."""
+def _dress(app: rx.App) -> None:
+    app.html_lang = "en"
+    app.stylesheets.append("/chat.css")
+    app.head_components.append(
+        rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml")
+    )
+    app.hydrate_fallback = _shell
+    # Reflex' own notice of a lost connection names internal addresses and covers the composer.
+    app.app_wraps.pop((5, "Overlay"), None)
+
+
+def _page(*, until_known: rx.Component) -> rx.Component:
+    """The page; both routes show the same, so that going from one to the other moves nothing."""
     return rx.el.div(
         session_gate(),
         sidebar(),
-        rx.el.main(_header(), conversation(), _foot(), class_name="flex min-w-0 flex-1 flex-col"),
-        class_name="flex h-dvh bg-background text-foreground",
+        rx.el.main(
+            _header(),
+            rx.cond(has_connection_errors, _offline()),
+            conversation(until_known=until_known),
+            _foot(),
+            class_name="flex min-w-0 flex-1 flex-col",
+        ),
+        class_name=_FRAME,
     )
 
 
-def hydrate_fallback() -> rx.Component:
-    """What the browser shows before any script has run."""
+def _shell() -> rx.Component:
+    """What the browser shows before any script has run: the frame, and no guess at its content."""
+    return rx.el.div(rx.el.div(class_name="sidebar max-md:hidden"), class_name=_FRAME)
+
+
+def _offline() -> rx.Component:
     return rx.el.div(
-        rx.el.div(class_name="sidebar max-md:hidden"),
-        rx.el.main(skeleton(), class_name="flex min-w-0 flex-1 flex-col pt-12"),
-        class_name="flex h-dvh bg-background text-foreground",
+        "No connection to the server. Trying again …",
+        role="status",
+        data_testid="offline",
+        class_name="shrink-0 bg-muted py-1.5 text-center text-sm text-muted-foreground",
     )
 
 
@@ -108,10 +133,10 @@ def _send_trouble() -> rx.Component:
 
 
 def _small_print() -> rx.Component:
-    settings = services().settings
+    settings = load_settings()  # the page is built before the parts are opened
     text = (
         "The demo model answers. CHAT_MODEL sets a real one."
         if settings.demo
-        else f"{settings.model} can make mistakes. Check what matters."
+        else f"{settings.chat_model} can make mistakes. Check what matters."
     )
     return rx.el.p(text, data_testid="model", class_name="text-center text-xs text-muted-foreground")

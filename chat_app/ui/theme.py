@@ -3,8 +3,6 @@
 import reflex as rx
 from reflex_components_core.react_router.dom import ReactRouterLink
 
-STYLESHEETS = ["/chat.css"]
-
 NOTICE = (
     "flex flex-col gap-1 rounded-xl border border-border bg-card px-4 py-3 text-sm text-foreground"
     " shadow-sm"

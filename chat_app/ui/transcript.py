@@ -18,24 +18,28 @@ class ScrollArea(rx.Component):
     follow_key: rx.Var[str]
 
 
-def conversation() -> rx.Component:
-    """Everything between the page's header and the composer."""
+def conversation(*, until_known: rx.Component) -> rx.Component:
+    """Everything between the page's header and the composer.
+
+    Args:
+        until_known: What is shown until the server has told what there is.
+    """
     return ScrollArea.create(
         rx.match(
             ConversationState.view,
             ("chat", _messages()),
-            ("new", _greeting()),
+            ("new", greeting()),
             ("not_found", _not_found()),
             ("unavailable", _unavailable()),
-            skeleton(),
+            until_known,
         ),
         follow_key=f"{ConversationState.shown_chat_id}/{ConversationState.accepted}",
     )
 
 
 def skeleton() -> rx.Component:
-    """The shape of a conversation, until the server has told which."""
-    widths = ("w-2/5 self-end h-10 rounded-3xl", "w-11/12", "w-full", "w-10/12", "w-7/12")
+    """The shape of a conversation."""
+    widths = ("w-2/5 self-end h-10 !rounded-3xl", "w-11/12", "w-full", "w-10/12", "w-7/12")
     return rx.el.div(
         *(rx.el.div(class_name=f"skeleton h-4 {width}") for width in widths),
         aria_hidden=True,
@@ -116,7 +120,8 @@ def _failure() -> rx.Component:
     )
 
 
-def _greeting() -> rx.Component:
+def greeting() -> rx.Component:
+    """What an empty page says."""
     return _centred(
         rx.el.h1("What would you like to know?", class_name="text-2xl font-semibold"),
         rx.el.p(

@@ -20,7 +20,7 @@ const NOTES = { stopped: "Stopped", failed: "Failed", interrupted: "Interrupted"
  * @param {string} props.chatId
  * @param {string} props.streamId The open stream, while `live`.
  * @param {string} props.text Stored text.
- * @param {string} props.status How the stored answer ended.
+ * @param {string} props.status How the stored answer ended; anything but a mishap shows as `done`.
  * @param {boolean} props.live Whether the answer is still being written.
  * @param {(outcome: string, code: string) => void} [props.onSettled] The stream has closed; told once.
  * @param {(status: string) => void} [props.onStatus]
@@ -29,8 +29,8 @@ export function Answer({ messageId, chatId, streamId, text, status, live, onSett
   const key = live ? streamId || `${chatId}/${messageId}` : null;
   const stream = useStream(key, chatId, streamId);
   const shown = live ? stream.text || text : text;
-  const state = live ? stream.status : status || "done";
-  const growing = live && !["done", "stopped", "failed", "interrupted"].includes(state);
+  const state = live ? stream.status : statusOfStored(status);
+  const growing = live && !stream.settled;
 
   useReports(key, stream, onSettled, onStatus);
   const root = useRawText(shown);
@@ -51,6 +51,10 @@ export function Answer({ messageId, chatId, streamId, text, status, live, onSett
       </footer>
     </article>
   );
+}
+
+function statusOfStored(status) {
+  return status in NOTES ? status : "done";
 }
 
 function useStream(key, chatId, streamId) {

@@ -9,7 +9,14 @@ import { StreamClient } from "./stream_client.js";
 /** How long an answer nobody shows is still followed: longer than a remount, shorter than a walk. */
 const LINGER_MS = 1_000;
 
-const IDLE = Object.freeze({ status: "idle", text: "", reasoning: "", outcome: null, code: null });
+const IDLE = Object.freeze({
+  status: "idle",
+  text: "",
+  reasoning: "",
+  outcome: null,
+  code: null,
+  settled: false,
+});
 const followed = new Map();
 
 class FollowedAnswer {
@@ -68,8 +75,8 @@ class FollowedAnswer {
 
   #flush = () => {
     this.#frame = null;
-    const { status, text, reasoning, outcome, code } = this.#client;
-    this.snapshot = { status, text, reasoning, outcome, code };
+    const { status, text, reasoning, outcome, code, settled } = this.#client;
+    this.snapshot = { status, text, reasoning, outcome, code, settled };
     for (const listener of this.#listeners) listener();
   };
 
