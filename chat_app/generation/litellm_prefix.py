@@ -1,0 +1,58 @@
+"""Going on from a prefix, with models that can and with models that must be told."""
+
+from typing import Any
+
+from chat_app.generation.llm import Prompt
+
+_CONTINUE = (
+    "Your answer above was cut off in the middle. Continue it exactly after its last character: "
+    "repeat nothing, add no introduction and no remark about the interruption."
+)
+
+
+def request_messages(prompt: Prompt, *, system_prompt: str, prefill: bool) -> list[dict[str, Any]]:
+    """What the provider is sent; `prefill` says whether the model accepts one.
+
+    Providers refuse or strip a prefix that ends in white space, so it goes without: see
+    `trailing_space` and `without`.
+    """
+    messages: list[dict[str, Any]] = []
+    if system_prompt:
+        messages.append({"role": "system", "content": system_prompt})
+    messages += [{"role": message.role, "content": message.text} for message in prompt.messages]
+    prefix = prompt.prefix.rstrip()
+    if prefix and prefill:
+        messages.append({"role": "assistant", "content": prefix, "prefix": True})
+    elif prefix:
+        messages.append({"role": "assistant", "content": prefix})
+        messages.append({"role": "user", "content": _CONTINUE})
+    return messages
+
+
+def accepts_prefill(litellm: Any, model: str) -> bool:
+    """Whether the model goes on from the assistant's last message by itself.
+
+    Asks LiteLLM's table directly: `get_model_info` calls some providers over the network.
+    """
+    provider, _, bare = model.rpartition("/")
+    table: dict[str, dict[str, Any]] = litellm.model_cost
+    named, unprefixed = table.get(model, {}), table.get(bare, {})
+    if not named and unprefixed.get("litellm_provider") == provider:
+        named = unprefixed
+    return bool(named.get("supports_assistant_prefill"))
+
+
+def trailing_space(prefix: str) -> str:
+    """The white space at the end of `prefix`, with which the answer may begin once more."""
+    return prefix[len(prefix.rstrip()) :]
+
+
+def without(text: str, repeated: str) -> tuple[str, str]:
+    """`text` less what it repeats, and what the next text may still repeat.
+
+    Most models begin with the white space that the prefix was sent without; some do not.
+    """
+    pairs = enumerate(zip(text, repeated, strict=False))
+    shorter = min(len(text), len(repeated))
+    same = next((place for place, (one, other) in pairs if one != other), shorter)
+    return text[same:], repeated[same:] if same == len(text) else ""
