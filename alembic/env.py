@@ -11,14 +11,14 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import Connection, TypeDecorator, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlmodel import SQLModel
 
-from chat_app.chats import tables as _chats  # noqa: F401 - registers its tables
 from chat_app.chats.database import migration_engine
-from chat_app.identity import tables as _identity  # noqa: F401 - registers its tables
+from chat_app.chats.migrations import MIGRATION_LOCK
+from chat_app.chats.tables import ChatRow
+from chat_app.identity.tables import UserRow
 
-# Any number that nothing else on the same PostgreSQL database takes for its own lock.
-_LOCK = 7_166_328_415
+# One and the same, which holds the tables of both packages.
+[_METADATA] = {ChatRow.metadata, UserRow.metadata}
 
 
 def _database_url() -> str:
@@ -44,7 +44,7 @@ def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
 def _run(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=SQLModel.metadata,
+        target_metadata=_METADATA,
         # SQLite cannot alter a column: Alembic rebuilds the table instead.
         render_as_batch=True,
         transactional_ddl=True,
@@ -59,7 +59,7 @@ async def _migrate(engine: AsyncEngine) -> None:
         async with engine.begin() as connection:
             # SQLite's transaction is exclusive from its beginning; PostgreSQL's is not.
             if connection.dialect.name == "postgresql":
-                await connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+                await connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             await connection.run_sync(_run)
     finally:
         await engine.dispose()

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -106,6 +107,10 @@ def migration_engine(url: str) -> AsyncEngine:
     target = driver_url(url)
     if target.get_backend_name() != "sqlite":
         return create_async_engine(target, poolclass=NullPool)
+    folder = Path(target.database or "").parent
+    if not folder.is_dir():
+        msg = f"DATABASE_URL: there is no folder {folder}"
+        raise InvalidSettings(msg)
     engine = create_async_engine(target, poolclass=NullPool, connect_args=_SQLITE_ARGS)
     _prepare_sqlite(engine, on_connect=_set_write_ahead_log)
     return engine.execution_options(sqlite_begin="IMMEDIATE")

@@ -16,6 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chat_app.chats.database import migration_engine
 from chat_app.errors import InvalidSettings
 
+MIGRATION_LOCK = 7_166_328_415
+"""PostgreSQL's advisory lock for changing the schema: a number nobody else takes."""
+
 # Alembic keeps what it is doing in its module: one at a time in each process.
 _ALEMBIC = threading.Lock()
 _ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"

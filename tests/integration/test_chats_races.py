@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chat_app.chats.database import Database
-from chat_app.chats.models import BegunTurn, ChatId, MessageId
+from chat_app.chats.models import BegunTurn, ChatId, Claim, MessageId, StreamId
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
 from chat_app.errors import Fenced, TurnInProgress
@@ -77,6 +77,37 @@ async def test_different_prompts_at_once_are_one_turn_and_refusals(
             assert [message.id for message in chat.messages] == [winners[0].stream.prompt_id]
 
 
+async def test_another_stream_at_once_is_one_stream_and_refusals(
+    here: ChatRepository, there: ChatRepository, database: Database, alice: Identity
+) -> None:
+    producer, chat_id = StreamRepository(database), ChatId("chat")
+
+    async def end(stream_id: StreamId) -> None:
+        claim = await producer.claim(alice, stream_id)
+        await producer.finish(
+            alice, stream_id, fencing_token=claim.fencing_token, outcome="stopped"
+        )
+
+    async def create(chats: ChatRepository) -> StreamId | TurnInProgress:
+        try:
+            return await chats.create_stream(alice, chat_id)
+        except TurnInProgress as refused:
+            return refused
+
+    turn = await begin(here, alice, chat_id, "prompt")
+    assert isinstance(turn, BegunTurn)
+    newest = turn.stream.id
+    async with asyncio.timeout(TIMEOUT):
+        for _ in range(ROUNDS):
+            await end(newest)
+
+            results = await asyncio.gather(*(create(chats) for chats in (here, there) * 2))
+
+            [newest] = [result for result in results if not isinstance(result, TurnInProgress)]
+            refusals = [result for result in results if isinstance(result, TurnInProgress)]
+            assert [refusal.stream_id for refusal in refusals] == [newest] * 3
+
+
 async def test_prompts_at_once_in_different_chats_do_not_hinder_each_other(
     here: ChatRepository, there: ChatRepository, alice: Identity
 ) -> None:
@@ -111,10 +142,14 @@ async def test_of_producers_that_finish_at_once_only_the_newest_does(
 ) -> None:
     old, new = StreamRepository(database), StreamRepository(other_process)
 
-    async def finish(producer: StreamRepository, token: int, text: str) -> bool:
+    async def finish(producer: StreamRepository, claim: Claim, text: str) -> bool:
         try:
             await producer.finish(
-                alice, turn.stream.id, fencing_token=token, text=text, outcome="completed"
+                alice,
+                claim.stream_id,
+                fencing_token=claim.fencing_token,
+                text=text,
+                outcome="completed",
             )
         except Fenced:
             return False
@@ -127,9 +162,7 @@ async def test_of_producers_that_finish_at_once_only_the_newest_does(
             older = await old.claim(alice, turn.stream.id)
             newer = await new.claim(alice, turn.stream.id)
 
-            finished = await asyncio.gather(
-                finish(old, older.fencing_token, "old"), finish(new, newer.fencing_token, "new")
-            )
+            finished = await asyncio.gather(finish(old, older, "old"), finish(new, newer, "new"))
 
             chat = await here.read_chat(alice, ChatId(f"chat-{number}"))
             assert finished == [False, True]

@@ -91,8 +91,8 @@ async def test_times_are_in_utc(
         chat.updated_at,
     ]
     assert all(time.utcoffset() == timedelta(0) for time in times)
-    assert sorted(times)[0] >= before
-    assert sorted(times)[-1] <= after
+    assert min(times) >= before
+    assert max(times) <= after
 
 
 async def test_a_user_without_chats_has_an_empty_list(

@@ -3,20 +3,27 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import func, inspect, select, text
 
 from chat_app.chats.database import migration_engine
-from chat_app.chats.migrations import migrate
+from chat_app.chats.migrations import MIGRATION_LOCK, migrate
 from chat_app.errors import InvalidSettings
 from tests.support.databases import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60
 TABLES = {"alembic_version", "user", "login_session", "chat", "message", "stream"}
+
+
+@pytest.fixture
+def postgresql_url(postgres: PostgresServer) -> Generator[str]:
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
 
 
 def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -114,6 +121,26 @@ def test_processes_that_start_at_once_migrate_once(database_url: str, tmp_path: 
         (process.returncode, error) for process, error in zip(processes, errors, strict=True)
     ] == [(0, "")] * 4
     assert tables(database_url) == TABLES
+
+
+@pytest.mark.anyio
+async def test_a_migration_waits_for_the_one_before_it(postgresql_url: str) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    engine = migration_engine(postgresql_url)
+
+    async with (
+        asyncio.timeout(TIMEOUT),
+        asyncio.TaskGroup() as tasks,
+        engine.begin() as other,
+    ):
+        await other.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        tasks.create_task(migrate(postgresql_url))
+        while not await other.scalar(waiting):
+            pass  # each look is a round trip to the server
+        names = await other.run_sync(lambda plain: inspect(plain).get_table_names())
+
+    assert names == []
+    assert await asyncio.to_thread(tables, postgresql_url) == TABLES
 
 
 def test_the_command_line_upgrades_and_downgrades(database_url: str) -> None:
