@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ def services() -> Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     """Open everything, in the order in which it depends on each other; close it backwards.
 
     A store that is away does not keep the application from starting: it is found when it is back.
@@ -59,7 +59,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await migrate(settings.database_url)
         database = await stack.enter_async_context(open_database(settings.database_url))
         log = await stack.enter_async_context(open_log(settings.redis_url, _log_options(settings)))
-        models = await _models(settings)
+        models = await stack.enter_async_context(_models(settings))
         chats = ChatRepository(database)
         producer = Producer(
             log,
@@ -102,7 +102,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 @asynccontextmanager
-async def _sweeping(sweep: Sweep, *, embedded: bool) -> AsyncIterator[None]:
+async def _sweeping(sweep: Sweep, *, embedded: bool) -> AsyncGenerator[None]:
     if embedded:
         await sweep.close_all()  # the streams of this process' predecessor
     running = asyncio.create_task(sweep.run(), name="sweep")
@@ -113,11 +113,13 @@ async def _sweeping(sweep: Sweep, *, embedded: bool) -> AsyncIterator[None]:
         await asyncio.wait([running])
 
 
-async def _models(settings: Settings) -> Callable[[str], LLM]:
+@asynccontextmanager
+async def _models(settings: Settings) -> AsyncGenerator[Callable[[str], LLM]]:
     """The model of each name; a stream begun with another setting keeps its model."""
     demo = DemoLLM()
     if settings.demo:
-        return lambda _name: demo
+        yield lambda _name: demo
+        return
     key = settings.model_api_key
     model = LiteLLMModel(
         settings.chat_model,
@@ -128,7 +130,10 @@ async def _models(settings: Settings) -> Callable[[str], LLM]:
         idle_timeout=settings.model_idle_timeout,
     )
     await model.load()
-    return lambda name: demo if name == DEMO_MODEL else model
+    try:
+        yield lambda name: demo if name == DEMO_MODEL else model
+    finally:
+        await model.close()
 
 
 def _log_options(settings: Settings) -> LogOptions:

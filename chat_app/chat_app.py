@@ -1,11 +1,12 @@
 """The composition root: the page, the API and the parts behind both, as one Reflex application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import reflex as rx
 
 from chat_app.api.app import create_api
+from chat_app.api.origins import origin_check
 from chat_app.api.services import Api
 from chat_app.bootstrap import open_services
 from chat_app.config import load_settings
@@ -16,7 +17,7 @@ api = create_api(max_body_bytes=8 * settings.max_prompt_chars)
 
 
 @asynccontextmanager
-async def lifespan() -> AsyncIterator[None]:
+async def lifespan() -> AsyncGenerator[None]:
     """Open the parts before the first request, close them after the last."""
     async with open_services(settings) as services:
         api.state.api = Api(
@@ -32,4 +33,6 @@ async def lifespan() -> AsyncIterator[None]:
 
 app = rx.App(api_transformer=api)
 app.register_lifespan_task(lifespan)
+if app.sio is not None:
+    app.sio.eio.cors_allowed_origins = origin_check(settings.allowed_origins)
 add_pages(app)

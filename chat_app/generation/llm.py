@@ -1,6 +1,6 @@
 """What a language model is to this application: a stream of deltas that can go on from a prefix."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -62,7 +62,7 @@ class LLM(Protocol):
 
     name: str
 
-    def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Finish]:
         """Answer `prompt`: deltas, none of them empty, then exactly one `Finish`.
 
         Closing the iterator ends the request to the provider.

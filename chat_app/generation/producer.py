@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -142,7 +142,7 @@ class Producer:
         return _outcome(pump)
 
     @asynccontextmanager
-    async def _checkpoints(self, identity: Identity, writing: "_Writing") -> AsyncIterator[None]:
+    async def _checkpoints(self, identity: Identity, writing: "_Writing") -> AsyncGenerator[None]:
         async def keep() -> None:
             while True:
                 await asyncio.sleep(self._checkpoint_interval)

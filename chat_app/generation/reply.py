@@ -16,7 +16,7 @@ class Part:
 
     id: str
     kind: Kind
-    pieces: list[str] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list[str])
     ended: bool = False
 
     @property
@@ -34,7 +34,7 @@ class Reply:
     """
 
     started: bool = False
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list[Part])
 
     @classmethod
     def from_frames(cls, frames: Iterable[bytes]) -> "Reply":

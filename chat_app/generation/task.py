@@ -6,7 +6,7 @@ is scheduling once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import uuid4
@@ -66,7 +66,7 @@ async def open_generations(
     name: str,
     concurrency: int,
     redelivery_timeout: timedelta,
-) -> AsyncIterator[Generations]:
+) -> AsyncGenerator[Generations]:
     """Connect to the task queue at `url` and work on it until the end of the block."""
     if url.startswith("memory://"):
         url = f"memory://{uuid4().hex}"  # of this application alone, even in a shared process

@@ -6,14 +6,14 @@ have, so there is one implementation and one contract suite.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis.asyncio as redis
-from burner_redis import BurnerRedis
+from burner_redis import BurnerRedis  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # none
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
@@ -63,7 +63,7 @@ class Engine:
         return [fields[_FIELD] for _, fields in entries]
 
     @asynccontextmanager
-    async def subscription(self) -> AsyncIterator["Subscription"]:
+    async def subscription(self) -> AsyncGenerator["Subscription"]:
         """A connection that receives what the scripts publish."""
         pubsub = self._client.pubsub()
         try:
@@ -109,16 +109,16 @@ class Subscription:
 
 
 @asynccontextmanager
-async def open_engine(url: str, *, patience: timedelta) -> AsyncIterator[Engine]:
+async def open_engine(url: str, *, patience: timedelta) -> AsyncGenerator[Engine]:
     """Connect to the store at `url`, lazily: a store that is away is found out by its first use."""
     if url.startswith("memory://"):
-        memory = BurnerRedis()
+        memory = cast("Any", BurnerRedis)()
         try:
             yield Engine(memory, shared=False, timeout=patience)
         finally:
             await memory.aclose()
         return
-    pool = redis.BlockingConnectionPool.from_url(
+    pool = cast("Any", redis.BlockingConnectionPool).from_url(
         url,
         max_connections=32,
         timeout=None,

@@ -77,16 +77,19 @@ class Feed:
 
     async def run(self) -> None:
         """Receive until cancelled, over as many connections as it takes."""
+        away = False
         while True:
             try:
                 async with self._engine.subscription() as subscription:
                     await subscription.add(self.home)
-                    self._subscription = subscription
+                    self._subscription, away = subscription, False
                     for channel in list(self._watched):
                         await subscription.add(channel)
                     await self._receive(subscription)
             except LogUnavailable as error:
-                _logger.warning("%s; trying again in %.1f s", error, _RETRY)
+                if not away:
+                    _logger.warning("%s; trying until it does", error)
+                away = True
             finally:
                 self._subscription = None
             await asyncio.sleep(_RETRY)

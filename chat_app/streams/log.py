@@ -2,7 +2,7 @@
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -251,7 +251,7 @@ class Follower:
 
 
 @asynccontextmanager
-async def serve_log(engine: Engine, options: LogOptions) -> AsyncIterator[StreamLog]:
+async def serve_log(engine: Engine, options: LogOptions) -> AsyncGenerator[StreamLog]:
     """A log over `engine`, with its tasks running."""
     log = StreamLog(engine, options)
     running = asyncio.create_task(log.run(), name="stream log")
@@ -263,7 +263,7 @@ async def serve_log(engine: Engine, options: LogOptions) -> AsyncIterator[Stream
 
 
 @asynccontextmanager
-async def open_log(url: str, options: LogOptions) -> AsyncIterator[StreamLog]:
+async def open_log(url: str, options: LogOptions) -> AsyncGenerator[StreamLog]:
     """A log over the store at `url`, with its tasks running."""
     async with (
         open_engine(url, patience=options.timeout) as engine,

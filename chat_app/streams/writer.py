@@ -209,7 +209,8 @@ class Writer:
                 await self._flush(batch)
                 delay = _FIRST_RETRY
             except LogUnavailable as error:
-                _logger.warning("%s; trying again in %.2f s", error, delay)
+                if delay == _FIRST_RETRY:
+                    _logger.warning("%s; trying until it does", error)
                 for appender in batch:
                     self.wake(appender)
                 await asyncio.sleep(delay)

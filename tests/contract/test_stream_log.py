@@ -350,13 +350,16 @@ async def test_a_viewer_that_left_leaves_nothing_behind(
 ) -> None:
     producer = await written(processes.here, stream_id, words=1)
     tasks = len(asyncio.all_tasks())
-    for _ in range(20):
+
+    async def come_and_go() -> None:
         follower = await processes.elsewhere.follow(stream_id)
         waiting = asyncio.create_task(everything(processes.elsewhere, stream_id))
         await follower.next()
         waiting.cancel()
         await asyncio.wait([waiting])
-    del follower, waiting
+
+    for _ in range(20):
+        await come_and_go()
     gc.collect()
 
     assert len(asyncio.all_tasks()) == tasks

@@ -1,13 +1,12 @@
 """A Redis server of our own, that tests may break in every way a real one breaks."""
 
-import random
 import signal
-import socket
 import subprocess
 import threading
 from collections import deque
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.programs import REDIS_SERVER, find
 
 START_TIMEOUT = 10
@@ -29,7 +28,7 @@ class RedisServer:
             folder: Where the socket goes; its path must be short (104 bytes on macOS).
         """
         self.socket = folder / "redis.sock"
-        self.port = _free_port()
+        self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
         # Ends with the process, whose output it reads so that the pipe never fills.
@@ -132,21 +131,3 @@ class RedisServer:
                 self._ready.set()
         # It has ended; whoever waits for the start must not wait any longer.
         self._ready.set()
-
-
-def _free_port() -> int:
-    """A free TCP port below those the system hands to outgoing connections.
-
-    Among those, a client that retries while the server is down can be given the very port it
-    wants to reach, and then is connected to itself.
-    """
-    for _ in range(100):
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free TCP port found")

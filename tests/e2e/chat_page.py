@@ -1,0 +1,73 @@
+"""What a person does with the page, and what they see on it."""
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+CHAT_URL = re.compile(r"/chat/[0-9a-f]+$")
+
+
+@dataclass
+class ChatPage:
+    """A tab with the chat in it.
+
+    Attributes:
+        database: The application's own SQLite file.
+    """
+
+    page: Page
+    database: Path
+
+    def open(self, path: str = "/") -> None:
+        """Go there."""
+        self.page.goto(path)
+        expect(self.prompt).to_be_visible()
+
+    def send(self, text: str) -> None:
+        """Ask, and be in the chat."""
+        self.prompt.fill(text)
+        self.prompt.press("Enter")
+        self.page.wait_for_url(CHAT_URL)
+        expect(self.page.get_by_test_id("prompt-message").last).to_have_text(text)
+
+    @property
+    def prompt(self) -> Locator:
+        return self.page.get_by_test_id("prompt")
+
+    @property
+    def answer(self) -> Locator:
+        return self.page.get_by_test_id("answer").last
+
+    @property
+    def chat_id(self) -> str:
+        return self.page.url.rpartition("/")[2]
+
+    def reads(self, text: str, *, within: float = 20) -> None:
+        """Wait until the answer's exact text is `text`."""
+        self.page.wait_for_function(
+            "text => [...document.querySelectorAll('[data-testid=answer]')].at(-1)?.rawText === text",
+            arg=text,
+            timeout=within * 1000,
+        )
+
+    def has_status(self, status: str) -> None:
+        """Wait until the answer says that it is `status`."""
+        expect(self.answer).to_have_attribute("data-status", status)
+
+    def stored(self) -> list[tuple[str, str, str]]:
+        """Role, text and status of each message of this chat in the database."""
+        query = (
+            "SELECT role, parts, status FROM message JOIN chat ON chat.key = message.chat_key "
+            "WHERE chat.id = ? ORDER BY position"
+        )
+        with closing(sqlite3.connect(self.database)) as connection:
+            rows = connection.execute(query, [self.chat_id]).fetchall()
+        return [
+            (role, "".join(part["text"] for part in json.loads(parts)), status)
+            for role, parts, status in rows
+        ]

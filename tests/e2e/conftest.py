@@ -1,0 +1,88 @@
+"""The real application in a real browser, in production and in development mode."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.e2e.chat_page import ChatPage
+from tests.support.app_server import AppServer, running
+from tests.support.openai_server import OpenAIServer, openai_server_in_thread
+from tests.support.programs import CHROMIUM, find
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def provider() -> Iterator[OpenAIServer]:
+    """A model provider whose answers go on when the test says so."""
+    with openai_server_in_thread() as server:
+        yield server
+
+
+@pytest.fixture
+def model(provider: OpenAIServer) -> OpenAIServer:
+    """The provider, with no request remembered."""
+    provider.requests.clear()
+    return provider
+
+
+@pytest.fixture(scope="package", params=["prod", "dev"])
+def app(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    provider: OpenAIServer,
+) -> Iterator[AppServer]:
+    """The application as `make run` and `make dev` start it, answered by the provider."""
+    settings = {
+        "CHAT_MODEL": "openai/test-model",
+        "MODEL_API_BASE": provider.base_url,
+        "MODEL_API_KEY": "test-key",
+    }
+    server = AppServer(
+        folder=tmp_path_factory.mktemp(request.param), mode=request.param, settings=settings
+    )
+    with running(server):
+        yield server
+
+
+@pytest.fixture
+def context(browser: Browser, app: AppServer) -> Iterator[BrowserContext]:
+    """A browser of somebody who has never been here."""
+    context = browser.new_context(base_url=app.page, viewport={"width": 1280, "height": 800})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A tab."""
+    return context.new_page()
+
+
+@pytest.fixture
+def chat(page: Page, app: AppServer) -> ChatPage:
+    """The page of a new chat."""
+    chat = ChatPage(page, database=Path(app.folder) / "chat.db")
+    chat.open()
+    return chat
