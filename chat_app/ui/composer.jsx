@@ -10,13 +10,14 @@ const NO_REPLY_MS = 15_000;
 
 /**
  * @param {object} props
+ * @param {boolean} props.ready Whether a prompt can be taken yet.
  * @param {boolean} props.answering Whether an answer is being written: Send becomes Stop.
  * @param {string} props.accepted Id of the newest prompt the server has.
  * @param {number} props.refusals How many prompts the server has refused on this page.
  * @param {(text: string, messageId: string) => void} props.onSend
  * @param {() => void} props.onStop
  */
-export function Composer({ answering, accepted, refusals, onSend, onStop }) {
+export function Composer({ ready, answering, accepted, refusals, onSend, onStop }) {
   const box = useRef(null);
   const [text, setText] = useState("");
   const [prompt, setPrompt] = useState(newPrompt);
@@ -37,21 +38,22 @@ export function Composer({ answering, accepted, refusals, onSend, onStop }) {
     if (!answering) setStopping(false);
   }, [answering]);
   useEffect(() => {
-    if (matchMedia("(hover: hover)").matches) box.current.focus();
-  }, []);
+    // On a touch screen the focus would bring up the keyboard.
+    if (ready && matchMedia("(hover: hover)").matches) box.current.focus();
+  }, [ready]);
   useLayoutEffect(() => {
     box.current.style.height = "auto";
     box.current.style.height = `${Math.min(box.current.scrollHeight, MAX_HEIGHT_PX)}px`;
   }, [text]);
 
-  const ready = text.trim() !== "" && !answering && !prompt.sending;
+  const sendable = ready && text.trim() !== "" && !answering && !prompt.sending;
   const edit = (event) => {
     setText(event.target.value);
     // Another text is another prompt, even if the first one is refused only later.
     if (prompt.tried) setPrompt(newPrompt());
   };
   const send = () => {
-    if (!ready) return;
+    if (!sendable) return;
     setPrompt({ ...prompt, tried: true, sending: true });
     onSend(text, prompt.id);
   };
@@ -79,6 +81,7 @@ export function Composer({ answering, accepted, refusals, onSend, onStop }) {
         ref={box}
         rows={1}
         value={text}
+        disabled={!ready}
         readOnly={prompt.sending}
         placeholder="Ask anything"
         aria-label="Your message"
@@ -92,7 +95,7 @@ export function Composer({ answering, accepted, refusals, onSend, onStop }) {
           <svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true"><rect width="14" height="14" rx="3" fill="currentColor" /></svg>
         </button>
       ) : (
-        <button type="submit" className="round-button" data-testid="send" disabled={!ready} aria-label="Send" title="Send">
+        <button type="submit" className="round-button" data-testid="send" disabled={!sendable} aria-label="Send" title="Send">
           {prompt.sending ? <span className="spinner" /> : <SendIcon />}
         </button>
       )}

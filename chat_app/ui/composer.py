@@ -5,6 +5,10 @@ import reflex as rx
 _component = rx.asset(path="composer.jsx", shared=True)
 
 
+def _text_and_id(text: rx.Var[str], message_id: rx.Var[str]) -> tuple[rx.Var[str], rx.Var[str]]:
+    return text, message_id
+
+
 class Composer(rx.Component):
     """A text box that grows. Enter sends, Shift+Enter breaks the line; Send turns into Stop.
 
@@ -14,11 +18,12 @@ class Composer(rx.Component):
     library = _component.importable_path
     tag = "Composer"
 
+    ready: rx.Var[bool]
     answering: rx.Var[bool]
     accepted: rx.Var[str]
     refusals: rx.Var[int]
 
-    on_send: rx.EventHandler[rx.event.passthrough_event_spec(str, str)]
+    on_send: rx.EventHandler[_text_and_id]
     """Called with the text and the message id made for it."""
     on_stop: rx.EventHandler[rx.event.no_args_event_spec]
 

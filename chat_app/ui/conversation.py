@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import reflex as rx
-from reflex.event import EventSpec, EventType
+from reflex.event import EventType
 
 from chat_app.bootstrap import services
-from chat_app.chats.models import Chat, StreamRecord
+from chat_app.chats.models import Chat, ChatId, StreamRecord
 from chat_app.errors import ChatAppError, ChatNotFound, TurnInProgress
 from chat_app.identity.identity import Identity
 from chat_app.ui.session import identify
 from chat_app.ui.sidebar import SidebarState
-from chat_app.ui.trouble import Trouble, explain
+from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +51,10 @@ class ConversationState(rx.State):
     view: str = "loading"
     shown_chat_id: str = ""
     title: str = ""
-    messages: list[ShownMessage] = []
+    messages: rx.Field[list[ShownMessage]] = rx.field(default_factory=list)
     answering: bool = False
-    trouble: Trouble | None = None
-    send_trouble: Trouble | None = None
+    trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
+    send_trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
     accepted: str = ""
     refusals: int = 0
 
@@ -94,7 +94,7 @@ class ConversationState(rx.State):
             if isinstance(error, TurnInProgress):
                 await self._show(identity, chat_id)
             return None
-        self.send_trouble = None
+        self.send_trouble = NO_TROUBLE
         self.accepted = message_id
         await self._show(identity, turn.chat_id)
         return _after_sending(turn.chat_id, is_new=is_new)
@@ -125,17 +125,17 @@ class ConversationState(rx.State):
     @rx.event
     def dismiss(self) -> None:
         """Take away the notice about a refused prompt."""
-        self.send_trouble = None
+        self.send_trouble = NO_TROUBLE
 
     def _leave(self) -> None:
         self.shown_chat_id = self.title = ""
         self.messages = []
         self.answering = False
-        self.trouble = self.send_trouble = None
+        self.trouble = self.send_trouble = NO_TROUBLE
 
     async def _show(self, identity: Identity, chat_id: str) -> None:
         try:
-            chat = await services().chats.read_chat(identity, chat_id)
+            chat = await services().chats.read_chat(identity, ChatId(chat_id))
         except ChatAppError as error:
             self._leave()
             self.view = "not_found" if isinstance(error, ChatNotFound) else "unavailable"
@@ -179,24 +179,21 @@ def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage
     if stream is not None and live_id is not None:
         prefix = next((message.text for message in chat.messages if message.id == live_id), "")
         shown.append(
-            ShownMessage(
-                id=live_id, role="assistant", text=prefix, live=True, stream_id=stream.id
-            )
+            ShownMessage(id=live_id, role="assistant", text=prefix, live=True, stream_id=stream.id)
         )
     return shown
 
 
-def _trouble_of(stream: StreamRecord | None) -> Trouble | None:
+def _trouble_of(stream: StreamRecord | None) -> Trouble:
     if stream is None or stream.outcome not in {"failed", "interrupted"}:
-        return None
+        return NO_TROUBLE
     return explain(stream.error_code or stream.outcome)
 
 
-def _after_sending(chat_id: str, *, is_new: bool) -> list[EventSpec]:
-    events = [SidebarState.load_chats()]
+def _after_sending(chat_id: str, *, is_new: bool) -> EventType[()]:
     if is_new:
-        events.insert(0, rx.redirect(f"/chat/{chat_id}"))
-    return events
+        return [rx.redirect(f"/chat/{chat_id}"), SidebarState.load_chats]
+    return SidebarState.load_chats
 
 
 def _last_segment(path: str) -> str:

@@ -3,10 +3,10 @@
 import reflex as rx
 from reflex_components_core.core.banner import has_connection_errors
 
-from chat_app.config import load_settings
+from chat_app.config import DEMO_MODEL
 from chat_app.ui.composer import composer
 from chat_app.ui.conversation import ConversationState
-from chat_app.ui.session import session_gate
+from chat_app.ui.session import SessionState, session_gate
 from chat_app.ui.sidebar import SidebarState, sidebar, sidebar_button
 from chat_app.ui.theme import ALARM, COLUMN, ICON_BUTTON, icon, page_link
 from chat_app.ui.transcript import conversation, greeting, skeleton
@@ -41,9 +41,7 @@ def add_pages(app: rx.App) -> None:
 def _dress(app: rx.App) -> None:
     app.html_lang = "en"
     app.stylesheets.append("/chat.css")
-    app.head_components.append(
-        rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml")
-    )
+    app.head_components.append(rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"))
     app.hydrate_fallback = _shell
     # Reflex' own notice of a lost connection names internal addresses and covers the composer.
     app.app_wraps.pop((5, "Overlay"), None)
@@ -98,8 +96,9 @@ def _header() -> rx.Component:
 
 def _foot() -> rx.Component:
     return rx.el.footer(
-        rx.cond(ConversationState.send_trouble, _send_trouble()),
+        rx.cond(ConversationState.send_trouble.code != "", _send_trouble()),
         composer(
+            ready=ConversationState.view != "loading",
             answering=ConversationState.answering,
             accepted=ConversationState.accepted,
             refusals=ConversationState.refusals,
@@ -133,10 +132,13 @@ def _send_trouble() -> rx.Component:
 
 
 def _small_print() -> rx.Component:
-    settings = load_settings()  # the page is built before the parts are opened
-    text = (
-        "The demo model answers. CHAT_MODEL sets a real one."
-        if settings.demo
-        else f"{settings.chat_model} can make mistakes. Check what matters."
+    return rx.el.p(
+        rx.match(
+            SessionState.model,
+            ("", "\u00a0"),  # keeps its line until the server has told
+            (DEMO_MODEL, "The demo model answers. CHAT_MODEL sets a real one."),
+            f"{SessionState.model} can make mistakes. Check what matters.",
+        ),
+        data_testid="model",
+        class_name="text-center text-xs text-muted-foreground",
     )
-    return rx.el.p(text, data_testid="model", class_name="text-center text-xs text-muted-foreground")

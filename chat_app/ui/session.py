@@ -24,8 +24,12 @@ _REFUSALS = {
 
 
 class SessionState(rx.State):
-    """Whether the browser bears a session. Holds neither the token nor the user."""
+    """Whether the browser bears a session, and which model answers it.
 
+    Holds neither the token nor the user.
+    """
+
+    model: str = ""
     missing: bool = False
     refusal: str = ""
     remedy: str = ""
@@ -60,6 +64,7 @@ async def identify(state: rx.State) -> Identity | None:
     except NotAuthenticated:
         session.missing = True
         return None
+    session.model = services().settings.chat_model
     session.missing = False
     session.refusal = ""
     return identity

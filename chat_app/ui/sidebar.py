@@ -28,7 +28,7 @@ class ListedChat:
 class SidebarState(rx.State):
     """The visitor's chats, newest first."""
 
-    chats: list[ListedChat] = []
+    chats: rx.Field[list[ListedChat]] = rx.field(default_factory=list)
     loaded: bool = False
 
     @rx.event
@@ -131,7 +131,7 @@ def _line(
             on_click=rx.call_script(_CLOSE),
             data_testid="chat-link",
             class_name="nav-link",
-        )
+        ),
     )
 
 

@@ -66,7 +66,7 @@ def _messages() -> rx.Component:
                 ),
             ),
         ),
-        rx.cond(ConversationState.trouble, _failure()),
+        rx.cond(ConversationState.trouble.code != "", _failure()),
         role="log",
         aria_label="Conversation",
         aria_live="off",

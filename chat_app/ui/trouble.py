@@ -12,6 +12,8 @@ class Trouble:
     remedy: str
 
 
+NO_TROUBLE = Trouble(code="", cause="", remedy="")
+
 _WORDS = {
     "turn_in_progress": (
         "This chat is being answered already.",

@@ -1,11 +1,16 @@
 """The React component that shows one answer, as Reflex sees it."""
 
 import reflex as rx
+from reflex_base.components.component import field
 
 # The modules import one another by relative path: each has to be where the component is.
 for _name in ("sse.js", "connection.js", "stream_client.js", "attach.js", "markdown.jsx"):
     rx.asset(path=_name, shared=True)
 _component = rx.asset(path="answer.jsx", shared=True)
+
+
+def _outcome_and_code(outcome: rx.Var[str], code: rx.Var[str]) -> tuple[rx.Var[str], rx.Var[str]]:
+    return outcome, code
 
 
 class Answer(rx.Component):
@@ -20,7 +25,7 @@ class Answer(rx.Component):
 
     library = _component.importable_path
     tag = "Answer"
-    lib_dependencies: list[str] = ["streamdown@2.7.1"]
+    lib_dependencies: list[str] = field(default_factory=lambda: ["streamdown@2.7.1"])
 
     message_id: rx.Var[str]
     chat_id: rx.Var[str]
@@ -29,7 +34,7 @@ class Answer(rx.Component):
     status: rx.Var[str]
     live: rx.Var[bool]
 
-    on_settled: rx.EventHandler[rx.event.passthrough_event_spec(str, str)]
+    on_settled: rx.EventHandler[_outcome_and_code]
     """The stream has closed; called once, with its outcome and error code ("" for none)."""
     on_status: rx.EventHandler[rx.event.passthrough_event_spec(str)]
     """The connection's status has changed: streaming, reconnecting, disconnected, done, …"""
