@@ -193,7 +193,8 @@ export class StreamClient {
     const message = typeof data === "string" ? JSON.parse(data) : data;
     const parts = (message.parts ?? []).filter((part) => part.type === "text");
     this.text = parts.map((part) => part.text).join("");
-    this.#settle(message.metadata?.outcome ?? "completed", message.metadata?.code ?? null);
+    const status = message.metadata?.status;
+    this.#settle(status in STATUS_OF_OUTCOME ? status : "completed", null);
   }
 
   /**

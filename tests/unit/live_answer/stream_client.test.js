@@ -197,12 +197,17 @@ test("what can never succeed is not tried again", async () => {
 });
 
 test("a stored message in place of the events is taken whole", async () => {
-  const message = JSON.stringify({ id: "m1", role: "assistant", parts: [{ type: "text", text: TEXT }] });
+  const message = JSON.stringify({
+    id: "m1",
+    role: "assistant",
+    parts: [{ type: "text", text: TEXT }],
+    metadata: { status: "stopped" },
+  });
   const { client, end } = follow(
     new ScriptedServer(body([`data: ${JSON.stringify({ type: "data-appendMessage", data: message })}\n\n`])),
   );
   await end;
-  expect(client).toMatchObject({ text: TEXT, status: "done" });
+  expect(client).toMatchObject({ text: TEXT, status: "stopped" });
 });
 
 test("close ends following and drops the connection", async () => {
