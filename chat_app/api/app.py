@@ -1,6 +1,6 @@
 """The HTTP edge as one FastAPI application, mounted beside the page."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 from chat_app.api import chat, session
 from chat_app.api.body_limit import BodyLimit
@@ -12,6 +12,15 @@ def create_api(*, max_body_bytes: int) -> FastAPI:
     app = FastAPI(title="Chat", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(session.router)
     app.include_router(chat.router)
+    # Behind these routes lies the page, which would answer for whatever they do not know.
+    app.add_api_route("/api/{path:path}", _unknown, methods=_METHODS, include_in_schema=False)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     add_error_handlers(app)
     return app
+
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+async def _unknown(path: str) -> None:
+    raise HTTPException(404, f"there is no /api/{path}")

@@ -1,6 +1,7 @@
 """Real databases: every test that asks for one runs on SQLite and on PostgreSQL."""
 
 from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from chat_app.chats.database import Database, open_database
 from chat_app.chats.migrations import migrate
 from chat_app.identity.identity import Identity
 from chat_app.identity.sessions import Sessions
+from tests.support.caller import Caller, Visit
 from tests.support.databases import PostgresServer, postgres_server
 
 
@@ -60,3 +62,10 @@ async def alice(sessions: Sessions) -> Identity:
 @pytest.fixture
 async def bob(sessions: Sessions) -> Identity:
     return (await sessions.create_guest()).identity
+
+
+@pytest.fixture
+def visit() -> Generator[Visit]:
+    """Makes somebody new, with a session; everybody leaves at the end of the test."""
+    with ExitStack() as stack:
+        yield lambda server: stack.enter_context(Caller(server))

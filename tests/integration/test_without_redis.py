@@ -1,0 +1,54 @@
+"""A Redis that is not there: clear answers, nothing hangs, and it works when Redis appears."""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chat_app.streams import frame
+from tests.support.app_server import AppServer, running
+from tests.support.caller import Caller, Visit, prompt, rows
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+def absent_redis() -> Iterator[RedisServer]:
+    """A Redis that has an address and does not run."""
+    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
+        server = RedisServer(folder=Path(folder))
+        yield server
+        server.close()
+
+
+def test_requests_are_refused_until_redis_appears_and_served_from_then_on(
+    absent_redis: RedisServer, tmp_path: Path, visit: Visit
+) -> None:
+    server = AppServer(folder=tmp_path, settings={"REDIS_URL": absent_redis.url})
+    with running(server):
+        caller = visit(server)
+        body = prompt("/demo tokens=5 rate=0 words=1", chat="c", message="m")
+
+        refused = caller.http.post(f"{server.api}/api/chat", json=body)
+
+        assert refused.status_code == 503
+        assert refused.json()["code"] == "log_unavailable"
+        assert int(refused.headers["retry-after"]) >= 1
+        assert rows(server, "SELECT * FROM message") == []
+        assert caller.resume(server, "c").status_code == 404
+
+        absent_redis.start()
+
+        assert served(caller, server, body).content.endswith(frame.DONE)
+
+
+def served(caller: Caller, server: AppServer, body: dict[str, object]) -> httpx.Response:
+    """The answer of the first try that is not refused, as a patient client makes them."""
+    for _ in range(50):
+        answer = caller.http.post(f"{server.api}/api/chat", json=body)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            return answer
+        threading.Event().wait(0.1)
+    raise AssertionError("still refused")
