@@ -35,7 +35,7 @@ _ABOUT = (
 _TRIES = (
     "**Refresh the page** right now, in the middle of this sentence. The answer goes on.",
     "**Open a second tab** with this chat: both show the same words at the same moment.",
-    "Press **Stop**, then **Continue**: the rest follows without a seam.",
+    "Press **Stop**: what I have said so far stays, here and on every other device.",
     "**Close the laptop** for a minute. Nothing is lost; you only miss the show. 💤",
     "Pick up your **phone** and read on there.",
 )

@@ -1,0 +1,98 @@
+"""A proxy between a client and a server that breaks connections where the test wants it."""
+
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from typing import Self
+
+
+class TcpProxy:
+    """Forwards bytes both ways until told to cut.
+
+    Attributes:
+        cuts: Connections reset so far.
+    """
+
+    def __init__(self, *, port: int) -> None:
+        """Know the server's port on the loopback."""
+        self.cuts = 0
+        self._upstream = port
+        self._cut_after: int | None = None  # bytes of reply that still pass
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # ended by __aexit__
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut_after(self, replied: int) -> None:
+        """Reset the connection on which the server has sent `replied` more bytes."""
+        self._cut_after = replied
+
+    def cut_all(self) -> None:
+        """Reset every connection now."""
+        for writer in list(self._writers):
+            self._reset(writer)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._forward(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            server_reader, server_writer = await asyncio.open_connection(
+                "127.0.0.1", self._upstream
+            )
+        except OSError:
+            self._reset(writer)
+            return
+        self._writers.add(writer)
+        ways = [
+            asyncio.create_task(self._requests(reader, server_writer)),
+            asyncio.create_task(self._replies(server_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self._writers.discard(writer)
+            for end in (writer, server_writer):
+                end.close()
+                with suppress(OSError):
+                    await end.wait_closed()
+
+    async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            server.write(data)
+            await server.drain()
+
+    async def _replies(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if self._cut_after is not None:
+                passed, self._cut_after = data[: self._cut_after], self._cut_after - len(data)
+                if self._cut_after <= 0:
+                    self._cut_after = None
+                    client.write(passed)
+                    self._reset(client)
+                    return
+            client.write(data)
+            await client.drain()
+
+    def _reset(self, writer: asyncio.StreamWriter) -> None:
+        # Lingering for zero seconds turns the close into a reset.
+        raw: socket.socket | None = writer.get_extra_info("socket")
+        if raw is not None and raw.fileno() >= 0:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        self.cuts += 1
