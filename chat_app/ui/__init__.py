@@ -1,1 +1,18 @@
-"""The page: State classes that decide, components that show, one of them a live answer."""
+"""The page: State classes that decide, components that show.
+
+A file has a State class and the components that go with it; `.jsx` is there where the browser has
+to act by itself.
+
+    page.py          the two pages, and what frames both
+    session.py       who looks: the cookie, and how a first visitor gets one (`session_gate.jsx`)
+    sidebar.py       the list of chats
+    conversation.py  one chat: what is shown, and what the reader can do
+    transcript.py    how that looks (`scroll_area.jsx`)
+    composer.py      where a prompt is written (`composer.jsx`)
+    live_answer      an answer as it grows; follows its stream without State
+    trouble.py       errors in words for the reader
+    theme.py         looks shared by all of these
+
+State holds no delta and believes no browser: each handler finds out who asks and reads the
+database in their name.
+"""
