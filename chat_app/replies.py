@@ -29,6 +29,12 @@ class Replies:
             outcome=_outcome(claim),
         )
 
+    async def still_owner(self, identity: Identity, stream_id: StreamId, *, token: int) -> bool:
+        """Whether `token` is that of the newest claim."""
+        return await self._streams.is_newest_claim(
+            identity, StoredStreamId(stream_id), fencing_token=token
+        )
+
     async def checkpoint(
         self, identity: Identity, stream_id: StreamId, *, token: int, text: str
     ) -> None:

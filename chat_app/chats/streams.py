@@ -64,6 +64,25 @@ class StreamRepository:
                 error_code=stream.error_code,
             )
 
+    async def is_newest_claim(
+        self, identity: Identity, stream_id: StreamId, *, fencing_token: int
+    ) -> bool:
+        """Whether nobody has claimed or closed the stream since the claim with this token.
+
+        Raises:
+            ChatNotFound: No such stream for this user.
+        """
+        newest = (
+            select(StreamRow.fencing_token)
+            .join(ChatRow, col(ChatRow.key) == StreamRow.chat_key)
+            .where(StreamRow.id == stream_id, ChatRow.user_id == identity.user_id)
+        )
+        async with self._database.reading() as session:
+            token = await session.scalar(newest) if is_possible_id(stream_id) else None
+        if token is None:
+            raise not_found()
+        return token == fencing_token
+
     async def checkpoint(
         self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str
     ) -> None:

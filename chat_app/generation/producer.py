@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
-from chat_app.errors import Fenced, GenerationError, StreamClosed
+from chat_app.errors import ChatNotFound, Fenced, GenerationError, StreamClosed
 from chat_app.generation.llm import LLM, Delta, Finish, Prompt
 from chat_app.generation.reply import Kind, Part, Reply, ReplyId
 from chat_app.identity.identity import Identity
@@ -42,6 +43,10 @@ class ReplyStore(Protocol):
 
     async def claim(self, identity: Identity, stream_id: StreamId) -> Assignment:
         """Take the stream's generation over from whoever had it."""
+        ...
+
+    async def still_owner(self, identity: Identity, stream_id: StreamId, *, token: int) -> bool:
+        """Whether `token` is that of the newest claim."""
         ...
 
     async def checkpoint(
@@ -98,14 +103,22 @@ class Producer:
         """
         try:
             assignment = await self._store.claim(identity, stream_id)
-            appender = await self._log.open(stream_id, token=assignment.token)
+            appender = await self._log.open(
+                stream_id,
+                token=assignment.token,
+                still_owner=partial(
+                    self._store.still_owner, identity, stream_id, token=assignment.token
+                ),
+            )
             reply = Reply.from_frames(appender.tail.frames(after=0))
             if assignment.outcome is None:
                 writing = _Writing(appender, reply, assignment)
                 await self._write(identity, writing)
             else:
                 await _close(appender, reply, outcome=assignment.outcome, meta={})
-        except (Fenced, StreamClosed) as error:
+        except (Fenced, StreamClosed, ChatNotFound) as error:
+            # Not found: the store failed when the turn was scheduled, so the turn was taken back;
+            # but the store had the task by then.
             _logger.info("generation given up: %s", error)
 
     async def _write(self, identity: Identity, writing: "_Writing") -> None:

@@ -92,14 +92,17 @@ class Subscription:
         except STORE_ERRORS as error:
             raise _unavailable(error) from error
 
-    async def next(self) -> tuple[str, bytes | None] | None:
+    async def next(self, *, within: float) -> tuple[str, bytes | None] | None:
         """The next channel and what was published on it; None if there was nothing for a while.
+
+        Args:
+            within: Seconds to wait.
 
         A payload of None says that the channel is subscribed from here on: the first time, and
         again after each time the connection was lost and made anew.
         """
         try:
-            message = await self._pubsub.get_message(timeout=1.0)
+            message = await self._pubsub.get_message(timeout=within)
         except STORE_ERRORS as error:
             raise _unavailable(error) from error
         if message is None or message["type"] not in {"message", "subscribe"}:

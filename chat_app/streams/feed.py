@@ -23,7 +23,6 @@ from chat_app.streams.tail import Tail
 _logger = logging.getLogger(__name__)
 
 _PAGE = 500
-_SILENCE = 1.0  # seconds without a push before the log is asked whether one was lost
 _RETRY = 0.2  # seconds between attempts to reach the store
 
 
@@ -51,12 +50,14 @@ class Feed:
         *,
         prefix: str,
         patience: timedelta,
+        pulse: timedelta,
         on_stop: Callable[[StreamId], None],
     ) -> None:
         self._engine = engine
         self._on_stop = on_stop
         self.home = f"{prefix}:feed"
         self._patience = patience.total_seconds()
+        self._pulse = pulse.total_seconds()  # of silence, before the log is asked what was lost
         self._watched: dict[str, _Watched] = {}
         self._subscription: Subscription | None = None
 
@@ -95,14 +96,14 @@ class Feed:
             await asyncio.sleep(_RETRY)
 
     async def _receive(self, subscription: Subscription) -> None:
-        next_check = time.monotonic() + _SILENCE
+        next_check = time.monotonic() + self._pulse
         while True:
-            message = await subscription.next()
+            message = await subscription.next(within=self._pulse)
             if message is not None:
                 await self._take(*message)
             if time.monotonic() >= next_check:
                 await self._check(subscription)
-                next_check = time.monotonic() + _SILENCE
+                next_check = time.monotonic() + self._pulse
 
     async def _take(self, channel: str, push: bytes | None) -> None:
         if channel == self.home:
@@ -145,7 +146,7 @@ class Feed:
             if tail is None or tail.outcome is not None or tail.lost:
                 del self._watched[channel]
                 await subscription.remove(channel)
-            elif now - watched.heard > _SILENCE:
+            elif now - watched.heard > self._pulse:
                 await self._catch_up(watched, tail)
 
 

@@ -2,12 +2,19 @@
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from chat_app.errors import Fenced, InvalidOffset, OffsetExpired, StreamClosed, StreamNotFound
+from chat_app.errors import (
+    Fenced,
+    InvalidOffset,
+    LogUnavailable,
+    OffsetExpired,
+    StreamClosed,
+    StreamNotFound,
+)
 from chat_app.streams import frame
 from chat_app.streams.engine import Engine, open_engine
 from chat_app.streams.feed import Feed
@@ -16,6 +23,7 @@ from chat_app.streams.model import Batch, Outcome, StreamId, StreamState
 from chat_app.streams.tail import Tail
 from chat_app.streams.writer import Appender, Writer
 
+_RETRY = 0.1  # seconds
 _PAGE = 1000
 """Events a consumer that lags is given at once."""
 
@@ -29,12 +37,14 @@ class LogOptions:
         log_ttl: Life of a closed stream.
         open_ttl: Life of a stream nobody has closed: longer than any generation.
         timeout: For one answer of the store.
+        pulse: How soon a silent stream is looked after.
     """
 
     prefix: str = "chat"
     log_ttl: timedelta = timedelta(hours=1)
     open_ttl: timedelta = timedelta(days=1)
     timeout: timedelta = timedelta(seconds=5)
+    pulse: timedelta = timedelta(seconds=1)
 
 
 class StreamLog:
@@ -57,12 +67,14 @@ class StreamLog:
             engine,
             log_ttl=options.log_ttl,
             open_ttl=options.open_ttl,
+            pulse=options.pulse,
             on_fenced=self._produced_elsewhere,
         )
         self._feed = Feed(
             engine,
             prefix=options.prefix,
             patience=3 * options.timeout,
+            pulse=options.pulse,
             on_stop=self._stop_here,
         )
         # Whoever produces or follows a stream holds its tail; it goes with the last of them.
@@ -79,12 +91,20 @@ class StreamLog:
         keys = self._keys(stream_id)
         await self._engine.run("create", keys=[keys.state], args=[_ms(self._options.open_ttl)])
 
-    async def open(self, stream_id: StreamId, *, token: int) -> Appender:
+    async def open(
+        self,
+        stream_id: StreamId,
+        *,
+        token: int,
+        still_owner: Callable[[], Awaitable[bool]] | None = None,
+    ) -> Appender:
         """Become the stream's one producer.
 
         Args:
             stream_id: A stream that exists or not.
             token: The fencing token: larger than that of any producer before.
+            still_owner: Asked, if the store should forget the stream, before it is written again:
+                whether no larger token has been given out since. Without it nobody is asked.
 
         Returns:
             The right to append. Its `tail` holds all that earlier producers have written.
@@ -106,10 +126,18 @@ class StreamLog:
         self._feed.release(keys)
         tail = self._tails.setdefault(stream_id, Tail())
         tail.adopt(frames)
-        appender = Appender(stream_id, token=token, tail=tail, keys=keys, wake=self._writer.wake)
+        appender = Appender(
+            stream_id,
+            token=token,
+            tail=tail,
+            keys=keys,
+            wake=self._writer.wake,
+            still_owner=still_owner or _nobody_else,
+        )
         if stop == b"1":
             appender.stop_requested.set()
         self._appenders[stream_id] = appender
+        self._writer.add(appender)
         return appender
 
     async def follow(
@@ -242,12 +270,22 @@ class Follower:
             if tail.outcome is None:
                 raise StreamNotFound(f"stream {self._stream_id} is lost")
             return None
-        frames = await self._log.fetch(self._stream_id, tail, after=self.cursor)
+        frames = await self._frames(tail)
         last = self.cursor + len(frames)
         if self.cursor < self._compact_until:
             frames = frame.compact(frames)
         self.cursor = last
         return Batch(last=last, data=b"".join(frames))
+
+    async def _frames(self, tail: Tail) -> list[bytes]:
+        """What follows the cursor, as soon as the store has it again if it has lost it."""
+        while True:
+            try:
+                return await self._log.fetch(self._stream_id, tail, after=self.cursor)
+            except (LogUnavailable, OffsetExpired):
+                if tail.lost or tail.outcome is not None:
+                    raise
+            await asyncio.sleep(_RETRY)
 
 
 @asynccontextmanager
@@ -270,6 +308,10 @@ async def open_log(url: str, options: LogOptions) -> AsyncGenerator[StreamLog]:
         serve_log(engine, options) as log,
     ):
         yield log
+
+
+async def _nobody_else() -> bool:
+    return True
 
 
 def _outcome(stored: bytes) -> Outcome | None:

@@ -7,8 +7,10 @@ busy one sends fewer, larger commands, and the store's speed is the back-pressur
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from chat_app.errors import ChatAppError, Fenced, LogUnavailable, StreamClosed
@@ -47,6 +49,7 @@ class Appender:
     Attributes:
         tail: The whole stream so far, as far as it is durable.
         stop_requested: Somebody asked for the end of this stream.
+        still_owner: Asks whoever gave out the token whether a newer one has been given out.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class Appender:
         tail: Tail,
         keys: Keys,
         wake: "Callable[[Appender], None]",
+        still_owner: Callable[[], Awaitable[bool]],
     ) -> None:
         self.stream_id = stream_id
         self.tail = tail
         self.stop_requested = asyncio.Event()
         self._token = token
         self._keys = keys
+        self.still_owner = still_owner
         self._wake = wake
         self._pending: list[bytes | _Text] = []
         self._pending_chars = 0
@@ -72,6 +77,7 @@ class Appender:
         self._asked: Outcome | None = None  # what the flush under way carries
         self._error: ChatAppError | None = None
         self._confirmed = asyncio.Event()  # set at each answer of the store
+        self._confirmed_once = False  # since the last pulse
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Add an event.
@@ -154,16 +160,37 @@ class Appender:
             frames, self._unconfirmed = self._unconfirmed, []
             self._restore = False
             self.tail.extend(frames, last=self.tail.end + len(frames), outcome=self._asked)
-        elif status in {b"lost", b"gap"}:
-            # The store restarted empty, or from an older copy of itself.
+        elif status == b"gap":
+            # The store restarted from an older copy of itself.
             self._restore = True
+        elif status == b"lost":
+            # It restarted empty, and with the stream it forgot who owns it: `restore` or `fence`.
+            return
         elif status == b"fenced":
-            self._error = Fenced(f"another producer has taken over stream {self.stream_id}")
+            self.fence()
+            return
         else:
             self._error = StreamClosed(f"stream {self.stream_id} has ended")
+        self._confirmed_once = True
         self._confirmed.set()
         if self._error is None and (self._pending or self._restore or self._closing):
             self._wake(self)
+
+    def restore(self) -> None:
+        """Write the whole stream again, at the same offsets."""
+        self._restore = True
+        self._wake(self)
+
+    def fence(self) -> None:
+        """Give up: a newer producer owns the stream."""
+        self._error = Fenced(f"another producer has taken over stream {self.stream_id}")
+        self._confirmed.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the stream is open and nothing has been flushed since the last time asked."""
+        idle, self._confirmed_once = not self._confirmed_once, False
+        return idle and self._error is None and self.tail.outcome is None
 
     @property
     def _closing(self) -> bool:
@@ -184,25 +211,60 @@ class Writer:
         *,
         log_ttl: timedelta,
         open_ttl: timedelta,
+        pulse: timedelta,
         on_fenced: Callable[[Appender], Awaitable[None]],
     ) -> None:
         self._engine = engine
+        self._pulse = pulse.total_seconds()
         self._on_fenced = on_fenced
         self._log_ttl, self._open_ttl = _ms(log_ttl), _ms(open_ttl)
-        self._dirty: dict[StreamId, Appender] = {}
+        self._dirty: dict[Appender, None] = {}  # a set that keeps its order
         self._work = asyncio.Event()  # set while something is dirty
+        self._open: weakref.WeakSet[Appender] = weakref.WeakSet()  # each held by its producer
+        # Streams the store has lost, until it is known who may write them again; ended by `run`.
+        self._asking: dict[Appender, asyncio.Task[None]] = {}
+
+    def add(self, appender: Appender) -> None:
+        """Flush for `appender` from now on, as long as its producer holds it."""
+        self._open.add(appender)
 
     def wake(self, appender: Appender) -> None:
         """Have `appender` asked what it wants written."""
-        self._dirty[appender.stream_id] = appender
+        if appender in self._asking:
+            return
+        self._dirty[appender] = None
         self._work.set()
 
     async def run(self) -> None:
         """Flush until cancelled; what the store did not answer is sent again when it is back."""
+        pulse = asyncio.create_task(self._beat(), name="stream pulse")
+        try:
+            await self._run()
+        finally:
+            helping = [pulse, *self._asking.values()]
+            for task in helping:
+                task.cancel()
+            await asyncio.gather(*helping, return_exceptions=True)
+
+    async def _beat(self) -> None:
+        """Ask now and then after streams whose model is silent.
+
+        So a store that has lost one is made to know it again, a stop whose message went astray is
+        heard, and a producer that was taken over learns of it.
+        """
+        while True:
+            await asyncio.sleep(self._pulse)
+            for appender in list(self._open):
+                if appender.idle:
+                    self.wake(appender)
+
+    async def _run(self) -> None:
         delay = _FIRST_RETRY
         while True:
             await self._work.wait()
-            batch = [self._dirty.pop(key) for key in list(self._dirty)[:_STREAMS_PER_FLUSH]]
+            batch = list(islice(self._dirty, _STREAMS_PER_FLUSH))
+            for appender in batch:
+                del self._dirty[appender]
             if not self._dirty:
                 self._work.clear()
             try:
@@ -227,6 +289,29 @@ class Writer:
             appender.answered(status, stop=stop == b"1")
             if status == b"fenced":
                 await self._on_fenced(appender)
+            elif status == b"lost":
+                task = asyncio.create_task(self._ask(appender), name="stream owner")
+                self._asking[appender] = task
+
+    async def _ask(self, appender: Appender) -> None:
+        """Find out whether this producer may write again what the store has lost.
+
+        The store no longer knows; a producer that froze before it was taken over must not be the
+        first one to come back.
+        """
+        while True:
+            try:
+                owner = await appender.still_owner()
+                break
+            except Exception:  # outermost frame of its task; without an answer nothing is written
+                _logger.exception("cannot tell who owns stream %s", appender.stream_id)
+                await asyncio.sleep(_LAST_RETRY)
+        del self._asking[appender]
+        if owner:
+            appender.restore()
+        else:
+            appender.fence()
+            await self._on_fenced(appender)
 
     def _lifetime(self, outcome: Outcome | None) -> str:
         return self._open_ttl if outcome is None else self._log_ttl
