@@ -11,6 +11,14 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from tests.support.redis_server import RedisServer
 
 
+_TIERS = ("unit", "contract", "integration", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the quick tiers first, and the browser last: it keeps an event loop of its own running."""
+    items.sort(key=lambda item: next(i for i, tier in enumerate(_TIERS) if tier in item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The loop that Reflex, Docket and the servers run on."""

@@ -22,7 +22,7 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real Chromium."""
     with sync_playwright() as playwright:
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def provider() -> Iterator[OpenAIServer]:
     """A model provider whose answers go on when the test says so."""
     with openai_server_in_thread() as server:
@@ -45,7 +45,7 @@ def model(provider: OpenAIServer) -> OpenAIServer:
     return provider
 
 
-@pytest.fixture(scope="package", params=["prod", "dev"])
+@pytest.fixture(scope="session", params=["prod", "dev"])
 def app(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
