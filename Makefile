@@ -5,7 +5,7 @@ BIN := .venv/bin
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check format migrate programs clean
+.PHONY: help run dev test check bench format migrate programs clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -27,6 +27,16 @@ check: $(SYNCED) ## Format, lint, import contracts, types, migrations in step
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	export DATABASE_URL="sqlite:///$$folder/check.db" && \
 	$(BIN)/alembic upgrade head && $(BIN)/alembic check
+
+# `make bench -- --quick`: what follows the name of the target are its options, not targets.
+ifeq (bench,$(firstword $(MAKECMDGOALS)))
+BENCH_OPTIONS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+$(eval .PHONY: $(BENCH_OPTIONS))
+$(eval $(BENCH_OPTIONS):;@:)
+endif
+
+bench: $(SYNCED) ## Measure beside the nearest peer; options: make bench -- --help
+	@$(BIN)/python -m bench $(BENCH_OPTIONS)
 
 format: $(SYNCED) ## Format the code and apply the safe fixes of the linter
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,47 @@
+"""The machine and the programs of a run, read when it runs."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from bench.children import NODE, PEER
+from tests.support.programs import REDIS_SERVER, find
+
+
+def describe() -> dict[str, str]:
+    """What the figures depend on."""
+    lock = (PEER / "package.json").read_text()
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "Python": f"{platform.python_version()}, granian {version('granian')}, "
+        f"redis-py {version('redis')}, hiredis {version('hiredis')}",
+        "Node": f"{_told(NODE)}, resumable-stream {_pinned(lock, 'resumable-stream')}, "
+        f"redis {_pinned(lock, 'redis')}",
+        "Redis": _told(find(REDIS_SERVER)).partition("v=")[2].split()[0],
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _told(program: Path) -> str:
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return told.stdout.strip()
+
+
+def _pinned(package: str, name: str) -> str:
+    return package.partition(f'"{name}": "')[2].partition('"')[0]

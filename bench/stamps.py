@@ -1,0 +1,132 @@
+"""What a delta of the synthetic source says, and how a viewer counts it.
+
+A delta is `<number>@<due> `, 24 bytes: its number in its stream from 1, and when it was due in
+microseconds of CLOCK_MONOTONIC, which all processes of a machine share. Latency counts from the
+time it was due, so that a source, a server or a viewer that falls behind shows (no coordinated
+omission).
+"""
+
+import re
+from array import array
+from collections.abc import Sequence
+
+STAMP = re.compile(rb"(\d{8})@(\d{14}) ")
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_NUMBER = re.compile(rb"(\d{8})@\d{14} ")
+_BRIEF = re.compile(rb"([0-9a-z]{3})@")
+_MARK = b"@"  # once in each delta, and nowhere else on the wire
+_FRAME_END = b"\n\n"
+
+
+def stamp(number: int, *, due: int) -> str:
+    """The text of delta `number`, due at `due` µs."""
+    return f"{number:08d}@{due:014d} "
+
+
+def brief_stamp(number: int) -> str:
+    """Delta `number` in four characters, about what a model's token has."""
+    digits = ""
+    for _ in range(3):
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return f"{digits}@"
+
+
+class Latencies:
+    """Microseconds from due to seen, of the deltas due within a window.
+
+    Attributes:
+        begin: Start of the window, in µs of CLOCK_MONOTONIC.
+        end: Its end.
+        arrived: Deltas seen so far, due at any time.
+    """
+
+    def __init__(self, *, begin: int, end: int) -> None:
+        self.begin, self.end = begin, end
+        self.arrived = 0
+        self.values = array("q")
+
+    def add(self, due: int, *, now: int) -> None:
+        """Take one delta."""
+        if self.begin <= due < self.end:
+            self.values.append(now - due)
+
+
+class Tally:
+    """Counts the deltas of one viewer, each exactly once.
+
+    Without latencies the counting itself waits until `settle`: a viewer that is sent a megabyte at
+    once must not be slower than the server.
+
+    Attributes:
+        arrived: Deltas that have come, whatever their number.
+        next: The number that should come now.
+        missing: Numbers that were jumped over.
+        repeated: Deltas that came again, or late.
+    """
+
+    __slots__ = ("_kept", "_latencies", "_partial", "arrived", "missing", "next", "repeated")
+
+    def __init__(self, latencies: Latencies | None) -> None:
+        self.next = 1
+        self.arrived = self.missing = self.repeated = 0
+        self._latencies = latencies
+        self._partial = bytearray()  # a frame of which only the beginning has come
+        self._kept: list[bytes] = []
+
+    @property
+    def seen(self) -> int:
+        """How many different deltas have come."""
+        return self.next - 1 - self.missing
+
+    def take(self, body: bytes, *, now: int) -> None:
+        """Count the deltas of the frames that are complete with `body`, seen at `now` µs."""
+        if self._latencies is None:
+            self.arrived += body.count(_MARK)
+            self._kept.append(body)
+            return
+        if self._partial or not body.endswith(_FRAME_END):
+            body = self._complete(body)
+        stamps = STAMP.findall(body)
+        self.arrived += len(stamps)
+        self._latencies.arrived += len(stamps)
+        for number, due in stamps:
+            self._count(int(number))
+            self._latencies.add(int(due), now=now)
+
+    def settle(self) -> None:
+        """Count what was kept."""
+        body, self._kept = b"".join(self._kept), []
+        numbers = list(map(int, _NUMBER.findall(body)))
+        numbers = numbers or [int(number, 36) for number in _BRIEF.findall(body)]
+        if numbers == list(range(self.next, self.next + len(numbers))):
+            self.next += len(numbers)
+            return
+        for number in numbers:
+            self._count(number)
+
+    def _complete(self, body: bytes) -> bytes:
+        self._partial += body
+        cut = self._partial.rfind(_FRAME_END, max(0, len(self._partial) - len(body) - 1)) + 2
+        if cut < 2:
+            return b""
+        frames = bytes(self._partial[:cut])
+        del self._partial[:cut]
+        return frames
+
+    def _count(self, number: int) -> None:
+        if number == self.next:
+            self.next += 1
+        elif number > self.next:
+            self.missing += number - self.next
+            self.next = number + 1
+        else:
+            self.repeated += 1
+
+
+def percentile(ordered: Sequence[int], share: float) -> float:
+    """The value that `share` (0 … 1) of the `ordered` values do not exceed: nearest rank."""
+    if not ordered:
+        return float("nan")
+    rank = max(1, -(-len(ordered) * share // 1))
+    return float(ordered[int(rank) - 1])
