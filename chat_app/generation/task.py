@@ -25,8 +25,9 @@ _TASK = "generate"
 class Generations:
     """Schedules generations, and runs those that this process gets."""
 
-    def __init__(self, docket: Docket, producer: Producer) -> None:
+    def __init__(self, docket: Docket, producer: Producer, *, timeout: timedelta) -> None:
         self._docket = docket
+        self._timeout = timeout.total_seconds()
         self._producer = producer
         self._running: set[asyncio.Task[None]] = set()  # cancelled by `hand_over`
         docket.register(self._generate, names=[_TASK])
@@ -38,7 +39,9 @@ class Generations:
             LogUnavailable: The store does not answer; whether the task is there is not known.
         """
         try:
-            await self._docket.add(_TASK, key=stream_id)(identity.user_id, stream_id)
+            # Docket itself waits for ever for a store that holds its connections and is silent.
+            async with asyncio.timeout(self._timeout):
+                await self._docket.add(_TASK, key=stream_id)(identity.user_id, stream_id)
         except STORE_ERRORS as error:
             msg = f"the task queue does not answer ({type(error).__name__})"
             raise LogUnavailable(msg) from error
@@ -66,8 +69,18 @@ async def open_generations(
     name: str,
     concurrency: int,
     redelivery_timeout: timedelta,
+    timeout: timedelta,
 ) -> AsyncGenerator[Generations]:
-    """Connect to the task queue at `url` and work on it until the end of the block."""
+    """Connect to the task queue at `url` and work on it until the end of the block.
+
+    Args:
+        url: Redis, or `memory://` for a queue of this process alone.
+        producer: Does the work.
+        name: Of the queue; processes with the same name share it.
+        concurrency: How many generations run here at once.
+        redelivery_timeout: After how long without a sign of life another worker takes over.
+        timeout: For one answer of the store when something is scheduled.
+    """
     if url.startswith("memory://"):
         url = f"memory://{uuid4().hex}"  # of this application alone, even in a shared process
     async with (
@@ -82,7 +95,7 @@ async def open_generations(
             schedule_automatic_tasks=False,
         ) as worker,
     ):
-        generations = Generations(docket, producer)
+        generations = Generations(docket, producer, timeout=timeout)
         working = asyncio.create_task(worker.run_forever(), name="generations")
         try:
             yield generations

@@ -1,0 +1,146 @@
+"""Generations as tasks: done once, somewhere, also when a process ends in the middle."""
+
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from chat_app.chats.database import Database
+from chat_app.errors import LogUnavailable
+from chat_app.generation.llm import Finish
+from chat_app.identity.identity import Identity
+from tests.support.redis_server import RedisServer
+from tests.support.scripted_llm import ScriptedLLM
+from tests.support.server_process import TOO_LONG, ServerProcess, server_process, text_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'chat.db'}"
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that the test may break."""
+    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
+        server = RedisServer(folder=Path(folder))
+        server.start()
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def model() -> ScriptedLLM:
+    return ScriptedLLM()
+
+
+@pytest.fixture
+def other_model() -> ScriptedLLM:
+    return ScriptedLLM()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+
+
+@pytest.fixture
+async def here(
+    store_url: str, database: Database, model: ScriptedLLM
+) -> AsyncGenerator[ServerProcess]:
+    async with server_process(store_url, database, model) as process:
+        yield process
+
+
+async def test_scheduling_twice_is_scheduling_once(
+    here: ServerProcess, model: ScriptedLLM, alice: Identity
+) -> None:
+    stream_id = await here.ask(alice)
+    async with here.working() as generations:
+        await generations.schedule(alice, stream_id)
+        await generations.schedule(alice, stream_id)
+        with anyio.fail_after(TOO_LONG):
+            await model.asked()
+        await generations.schedule(alice, stream_id)
+        model.say("To the sea.", Finish())
+        data = await here.everything(stream_id)
+
+    assert text_of(data) == "To the sea."
+    assert len(model.prompts) == 1
+
+
+async def test_when_the_only_process_ends_the_reply_is_kept_as_interrupted(
+    database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    async with server_process("memory://", database, model) as here:
+        stream_id = await here.ask(alice)
+        with anyio.fail_after(TOO_LONG):
+            async with here.working() as generations:
+                await generations.schedule(alice, stream_id)
+                model.say("To the ")
+                await here.watch(stream_id, text="To the ")
+        chat = await here.chat(alice)
+
+    assert (chat.messages[-1].text, chat.messages[-1].status) == ("To the ", "interrupted")
+    assert chat.open_stream is None
+    assert model.at_work == 0
+
+
+async def test_when_a_process_ends_another_goes_on_with_what_it_had(
+    redis_url: str,
+    database: Database,
+    other_process: Database,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    async with server_process(redis_url, other_process, other_model) as elsewhere:
+        async with server_process(redis_url, database, model) as here, here.working() as working:
+            stream_id = await here.ask(alice)
+            await working.schedule(alice, stream_id)
+            model.say("To the ")
+            await here.watch(stream_id, text="To the ")
+        assert model.at_work == 0
+
+        async with elsewhere.working():
+            with anyio.fail_after(TOO_LONG):
+                await other_model.asked()
+            other_model.say("sea.", Finish())
+            data = await elsewhere.everything(stream_id)
+        reply = (await elsewhere.chat(alice)).messages[-1]
+
+    assert other_model.prompts[0].prefix == "To the "
+    assert text_of(data) == reply.text == "To the sea."
+
+
+@pytest.mark.parametrize("trouble", ["stop", "pause"])
+async def test_a_queue_that_does_not_answer_is_a_clear_error(
+    own_redis: RedisServer, database: Database, alice: Identity, trouble: str
+) -> None:
+    model = ScriptedLLM()
+    async with server_process(own_redis.url, database, model) as here:
+        stream_id = await here.ask(alice)
+        async with here.working() as generations:
+            await anyio.to_thread.run_sync(getattr(own_redis, trouble))
+
+            with anyio.fail_after(TOO_LONG), pytest.raises(LogUnavailable):
+                await generations.schedule(alice, stream_id)
+
+            await anyio.to_thread.run_sync(
+                own_redis.start if trouble == "stop" else own_redis.resume
+            )
+            with anyio.fail_after(TOO_LONG):
+                while True:
+                    try:
+                        await generations.schedule(alice, stream_id)
+                        break
+                    except LogUnavailable:
+                        await anyio.lowlevel.checkpoint()
+            with anyio.fail_after(TOO_LONG):
+                await model.asked()
+            model.say("To the sea.", Finish())
+            assert text_of(await here.everything(stream_id)) == "To the sea."

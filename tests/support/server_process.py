@@ -1,0 +1,133 @@
+"""The parts of one server process, without the process: log, producer, queue and turns."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import anyio
+
+from chat_app.chats.database import Database
+from chat_app.chats.models import Chat, ChatId, MessageId
+from chat_app.chats.repository import ChatRepository
+from chat_app.chats.streams import StreamRepository
+from chat_app.generation.llm import LLM
+from chat_app.generation.producer import Producer
+from chat_app.generation.task import Generations, open_generations
+from chat_app.identity.identity import Identity
+from chat_app.replies import Replies
+from chat_app.streams import frame
+from chat_app.streams.log import LogOptions, StreamLog, open_log
+from chat_app.streams.model import StreamId
+from chat_app.turns import Turns
+
+CHAT = ChatId("holiday")
+QUESTION = "Where to?"
+TOO_LONG = 10
+NEVER = timedelta(hours=1)
+
+_OPTIONS = LogOptions(timeout=timedelta(seconds=2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerProcess:
+    """What one server process has of the world.
+
+    Attributes:
+        url: The store that its log and its queue are in.
+    """
+
+    url: str
+    database: Database
+    log: StreamLog
+    producer: Producer
+
+    @property
+    def chats(self) -> ChatRepository:
+        """The database as its users see it."""
+        return ChatRepository(self.database)
+
+    async def ask(self, identity: Identity, text: str = QUESTION) -> StreamId:
+        """A prompt that is accepted, with nobody answering it yet."""
+        begun = await self.chats.begin_turn(
+            identity, chat_id=CHAT, message_id=MessageId(uuid4().hex), text=text, model="scripted"
+        )
+        await self.log.create(StreamId(begun.stream.id))
+        return StreamId(begun.stream.id)
+
+    async def chat(self, identity: Identity) -> Chat:
+        """The chat as the database has it."""
+        return await self.chats.read_chat(identity, CHAT)
+
+    async def watch(self, stream_id: StreamId, *, text: str) -> bytes:
+        """The stream from its first event until it holds `text`."""
+        data = b""
+        with anyio.fail_after(TOO_LONG):
+            async for batch in await self.log.follow(stream_id):
+                data += batch.data
+                if text in text_of(data):
+                    return data
+        raise AssertionError(f"the stream ended with {text_of(data)!r}")
+
+    async def everything(self, stream_id: StreamId) -> bytes:
+        """The stream from its first event to its end."""
+        with anyio.fail_after(TOO_LONG):
+            follower = await self.log.follow(stream_id)
+            return b"".join([batch.data async for batch in follower])
+
+    @asynccontextmanager
+    async def working(self, *, name: str = "generations") -> AsyncGenerator[Generations]:
+        """The task queue, and this process working on it."""
+        async with open_generations(
+            self.url,
+            self.producer,
+            name=name,
+            concurrency=10,
+            redelivery_timeout=timedelta(seconds=1),
+            timeout=timedelta(seconds=1),
+        ) as generations:
+            yield generations
+
+    def turns(self, generations: Generations, *, chats: ChatRepository | None = None) -> Turns:
+        """What the page and the API call."""
+        return Turns(
+            chats=chats or self.chats,
+            log=self.log,
+            generations=generations,
+            model="scripted",
+            max_prompt_chars=1000,
+        )
+
+
+@asynccontextmanager
+async def server_process(
+    url: str,
+    database: Database,
+    model: LLM,
+    *,
+    streams: StreamRepository | None = None,
+    checkpoint_interval: timedelta = NEVER,
+    options: LogOptions = _OPTIONS,
+) -> AsyncGenerator[ServerProcess]:
+    """The parts of a process that answers with `model`."""
+    async with open_log(url, options) as log:
+        producer = Producer(
+            log,
+            Replies(streams or StreamRepository(database)),
+            models=lambda _name: model,
+            checkpoint_interval=checkpoint_interval,
+            survives=not url.startswith("memory://"),
+        )
+        yield ServerProcess(url=url, database=database, log=log, producer=producer)
+
+
+def events(data: bytes) -> list[dict[str, Any]]:
+    """The events in some frames."""
+    return [frame.decode(piece)[1] for piece in frame.split(data)]
+
+
+def text_of(data: bytes) -> str:
+    """The text of the answer in some frames, without the reasoning."""
+    return "".join(event["delta"] for event in events(data) if event["type"] == "text-delta")
