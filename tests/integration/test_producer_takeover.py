@@ -1,0 +1,384 @@
+"""A generation that outlives its producer: continued, fenced, closed, interrupted."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from chat_app.chats.database import Database
+from chat_app.chats.housekeeping import Housekeeping
+from chat_app.chats.models import Outcome as StoredOutcome
+from chat_app.chats.models import StreamId as StoredStreamId
+from chat_app.chats.streams import StreamRepository
+from chat_app.generation.llm import Delta, Finish
+from chat_app.identity.identity import Identity
+from chat_app.streams.model import Outcome, StreamId
+from tests.support.scripted_llm import ScriptedLLM
+from tests.support.server_process import (
+    NEVER,
+    TOO_LONG,
+    ServerProcess,
+    events,
+    server_process,
+    text_of,
+)
+
+pytestmark = pytest.mark.anyio
+
+SOON = timedelta(milliseconds=5)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'chat.db'}"
+
+
+@pytest.fixture
+def model() -> ScriptedLLM:
+    return ScriptedLLM()
+
+
+@pytest.fixture
+def other_model() -> ScriptedLLM:
+    """What answers in the other process."""
+    return ScriptedLLM()
+
+
+class Checkpoints(StreamRepository):
+    """The database, which tells of each checkpoint and may refuse the first ones.
+
+    Attributes:
+        kept: The text of the newest checkpoint.
+    """
+
+    def __init__(self, database: Database, *, failures: int = 0) -> None:
+        super().__init__(database)
+        self.kept: str | None = None
+        self.tries = 0
+        self._failures = failures
+        self._changed = asyncio.Event()
+
+    async def checkpoint(
+        self, identity: Identity, stream_id: StoredStreamId, *, fencing_token: int, text: str
+    ) -> None:
+        self.tries += 1
+        self._changed.set()
+        if self.tries <= self._failures:
+            raise OSError("the disk is full")
+        await super().checkpoint(identity, stream_id, fencing_token=fencing_token, text=text)
+        self.kept = text
+        self._changed.set()
+
+    async def until(self, *, kept: str) -> None:
+        """Return when `kept` is in the database."""
+        with anyio.fail_after(TOO_LONG):
+            while self.kept != kept:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def tried(self, times: int) -> None:
+        """Return when there were that many tries."""
+        with anyio.fail_after(TOO_LONG):
+            while self.tries < times:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+class DiesBeforeClosingTheLog(StreamRepository):
+    """The database of a process that dies as soon as a reply is saved."""
+
+    async def finish(self, *args: Any, **options: Any) -> None:
+        await super().finish(*args, **options)
+        raise asyncio.CancelledError
+
+
+@pytest.fixture
+async def here(
+    redis_url: str, database: Database, model: ScriptedLLM
+) -> AsyncGenerator[ServerProcess]:
+    async with server_process(redis_url, database, model) as process:
+        yield process
+
+
+@pytest.fixture
+async def elsewhere(
+    redis_url: str, other_process: Database, other_model: ScriptedLLM
+) -> AsyncGenerator[ServerProcess]:
+    async with server_process(redis_url, other_process, other_model) as process:
+        yield process
+
+
+async def begun(
+    here: ServerProcess, model: ScriptedLLM, owner: Identity, *lines: str | Delta, until: str
+) -> tuple[StreamId, asyncio.Task[None]]:
+    """A generation under way that has got to the text `until`."""
+    stream_id = await here.ask(owner)
+    producing = asyncio.create_task(here.producer.produce(owner, stream_id))
+    model.say(*lines)
+    await here.watch(stream_id, text=until)
+    return stream_id, producing
+
+
+async def ended(*tasks: asyncio.Task[Any]) -> None:
+    with anyio.fail_after(TOO_LONG):
+        await asyncio.wait(tasks)
+
+
+async def test_a_cancelled_generation_is_continued_elsewhere_as_the_same_reply(
+    here: ServerProcess,
+    elsewhere: ServerProcess,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    stream_id, first = await begun(here, model, alice, "To ", "the ", until="To the ")
+    first.cancel()
+    await ended(first)
+    assert (await here.log.state(stream_id)).outcome is None
+    assert (await here.chat(alice)).open_stream is not None
+
+    other_model.say("sea.", Finish())
+    with anyio.fail_after(TOO_LONG):
+        await elsewhere.producer.produce(alice, stream_id)
+
+    data = await elsewhere.everything(stream_id)
+    reply = (await here.chat(alice)).messages[-1]
+    assert [prompt.prefix for prompt in other_model.prompts] == ["To the "]
+    assert (reply.text, reply.status) == ("To the sea.", "complete")
+    assert text_of(data) == "To the sea."
+    starts = [event for event in events(data) if event["type"] == "start"]
+    assert starts == [{"type": "start", "messageId": reply.id}]
+
+
+async def test_an_abandoned_producer_can_write_no_more_in_the_log_or_the_database(
+    here: ServerProcess,
+    elsewhere: ServerProcess,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    stream_id, first = await begun(here, model, alice, "To the ", until="To the ")
+    second = asyncio.create_task(elsewhere.producer.produce(alice, stream_id))
+    with anyio.fail_after(TOO_LONG):
+        await other_model.asked()
+    model.say("mountains", Finish())
+    await ended(first)
+    other_model.say("sea.", Finish())
+    await ended(second)
+
+    reply = (await here.chat(alice)).messages[-1]
+    data = await here.everything(stream_id)
+    assert (reply.text, reply.status) == ("To the sea.", "complete")
+    assert text_of(data) == "To the sea."
+    assert first.exception() is None
+
+
+async def test_a_producer_whose_claim_is_old_does_not_finish(
+    here: ServerProcess, model: ScriptedLLM, alice: Identity
+) -> None:
+    stream_id, first = await begun(here, model, alice, "To the ", until="To the ")
+    await StreamRepository(here.database).claim(alice, StoredStreamId(stream_id))
+
+    model.say("sea.", Finish())
+    await ended(first)
+
+    chat = await here.chat(alice)
+    assert [message.role for message in chat.messages] == ["user"]
+    assert chat.open_stream is not None
+    assert (await here.log.state(stream_id)).outcome is None
+    assert first.exception() is None
+
+
+async def test_a_takeover_in_the_middle_of_reasoning_goes_on_with_it(
+    here: ServerProcess,
+    elsewhere: ServerProcess,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    stream_id = await here.ask(alice)
+    first = asyncio.create_task(here.producer.produce(alice, stream_id))
+    model.say(Delta(text="Hmm", kind="reasoning"))
+    follower = await here.log.follow(stream_id)
+    with anyio.fail_after(TOO_LONG):
+        seen = b""
+        while b"Hmm" not in seen:
+            batch = await follower.next()
+            assert batch is not None
+            seen += batch.data
+    first.cancel()
+    await ended(first)
+
+    other_model.say(Delta(text=".", kind="reasoning"), "To the sea.", Finish())
+    with anyio.fail_after(TOO_LONG):
+        await elsewhere.producer.produce(alice, stream_id)
+
+    data = await elsewhere.everything(stream_id)
+    reply = (await here.chat(alice)).messages[-1]
+    assert list(reply.parts) == [
+        {"type": "reasoning", "text": "Hmm."},
+        {"type": "text", "text": "To the sea."},
+    ]
+    assert [event["id"] for event in events(data) if "id" in event] == [*"1111", *"222"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "outcome", "last"),
+    [
+        (("sea.", Finish()), "completed", ["text-end", "finish-step", "finish"]),
+        (("sea.", ValueError()), "failed", ["text-end", "finish-step", "error", "finish"]),
+    ],
+)
+async def test_a_log_left_open_by_a_finished_reply_is_only_closed(
+    here: ServerProcess,
+    redis_url: str,
+    model: ScriptedLLM,
+    alice: Identity,
+    lines: tuple[str | Finish | Exception, ...],
+    outcome: StoredOutcome,
+    last: list[str],
+) -> None:
+    streams = DiesBeforeClosingTheLog(here.database)
+    async with server_process(redis_url, here.database, model, streams=streams) as dying:
+        stream_id = await dying.ask(alice)
+        model.say(*lines)
+        producing = asyncio.create_task(dying.producer.produce(alice, stream_id))
+        await ended(producing)
+    assert producing.cancelled()
+    before = await here.chat(alice)
+    assert (await here.log.state(stream_id)).outcome is None
+
+    with anyio.fail_after(TOO_LONG):
+        await here.producer.produce(alice, stream_id)
+
+    state, data = await here.log.state(stream_id), await here.everything(stream_id)
+    assert state.outcome is not None
+    assert state.outcome.kind == outcome
+    assert [event["type"] for event in events(data)][-len(last) :] == last
+    assert text_of(data) == before.messages[-1].text == "sea."
+    assert await here.chat(alice) == before
+    assert len(model.prompts) == 1
+
+
+async def test_a_stream_closed_before_anybody_began_has_an_end_all_the_same(
+    here: ServerProcess, model: ScriptedLLM, alice: Identity
+) -> None:
+    stream_id = await here.ask(alice)
+    await Housekeeping(here.database).close_stream(StoredStreamId(stream_id))
+
+    with anyio.fail_after(TOO_LONG):
+        await here.producer.produce(alice, stream_id)
+
+    assert [event["type"] for event in events(await here.everything(stream_id))] == ["finish"]
+    assert (await here.log.state(stream_id)).outcome == Outcome(kind="interrupted")
+    assert model.prompts == []
+
+
+async def test_where_the_log_ends_with_the_process_the_reply_is_kept_as_interrupted(
+    database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    async with server_process("memory://", database, model) as here:
+        stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
+
+        producing.cancel()
+        await ended(producing)
+
+        chat = await here.chat(alice)
+        data = await here.everything(stream_id)
+    assert (chat.messages[-1].text, chat.messages[-1].status) == ("To the ", "interrupted")
+    assert chat.open_stream is None
+    assert text_of(data) == "To the "
+    assert events(data)[-1]["messageMetadata"]["outcome"] == "interrupted"
+    assert model.at_work == 0
+
+
+async def test_a_checkpoint_keeps_the_text_so_far(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    streams = Checkpoints(database)
+    async with server_process(
+        redis_url, database, model, streams=streams, checkpoint_interval=SOON
+    ) as here:
+        _, producing = await begun(here, model, alice, "To the ", until="To the ")
+
+        await streams.until(kept="To the ")
+
+        model.say("sea.")
+        await streams.until(kept="To the sea.")
+        model.say(Finish())
+        await ended(producing)
+        assert (await here.chat(alice)).messages[-1].text == "To the sea."
+
+
+async def test_a_checkpoint_that_fails_is_tried_again_and_told_to_the_operator(
+    redis_url: str,
+    database: Database,
+    model: ScriptedLLM,
+    alice: Identity,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    streams = Checkpoints(database, failures=2)
+    async with server_process(
+        redis_url, database, model, streams=streams, checkpoint_interval=SOON
+    ) as here:
+        _, producing = await begun(here, model, alice, "To the ", until="To the ")
+
+        await streams.until(kept="To the ")
+
+        model.say(Finish())
+        await ended(producing)
+    told = [record.exc_info and record.exc_info[0] for record in caplog.records if record.exc_info]
+    assert told == [OSError, OSError]
+
+
+async def test_a_producer_whose_claim_is_old_makes_no_more_checkpoints(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    streams = Checkpoints(database)
+    async with server_process(
+        redis_url, database, model, streams=streams, checkpoint_interval=SOON
+    ) as here:
+        stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
+        await streams.until(kept="To the ")
+
+        claim = await streams.claim(alice, StoredStreamId(stream_id))
+        tries = streams.tries
+        await streams.tried(tries + 1)
+        model.say("sea.", Finish())
+        await ended(producing)
+
+    assert streams.tries == tries + 1
+    assert claim.checkpoint == "To the "
+
+
+async def test_many_takeovers_add_up_to_one_answer(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    async with AsyncExitStack() as stack:
+        processes = [
+            await stack.enter_async_context(
+                server_process(redis_url, database, model, checkpoint_interval=NEVER)
+            )
+            for _ in range(5)
+        ]
+        stream_id = await processes[0].ask(alice)
+        said = ""
+        for number, process in enumerate(processes):
+            producing = asyncio.create_task(process.producer.produce(alice, stream_id))
+            model.say(f"w{number} ")
+            said += f"w{number} "
+            await process.watch(stream_id, text=said)
+            producing.cancel()
+            await ended(producing)
+        model.say(Finish())
+        with anyio.fail_after(TOO_LONG):
+            await processes[0].producer.produce(alice, stream_id)
+
+        data = await processes[0].everything(stream_id)
+        reply = (await processes[0].chat(alice)).messages[-1]
+    assert text_of(data) == reply.text == said == model.prompts[-1].prefix
