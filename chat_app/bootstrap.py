@@ -75,7 +75,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 name=f"{settings.log_prefix}-generations",
                 concurrency=settings.max_generations,
                 redelivery_timeout=settings.redelivery_timeout,
-                timeout=settings.store_timeout,
+                patience=settings.store_timeout,
             )
         )
         sweep = Sweep(

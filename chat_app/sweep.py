@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from chat_app.chats.housekeeping import Housekeeping
+from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.errors import LogUnavailable
 from chat_app.generation.task import Generations
 from chat_app.identity.identity import Identity
@@ -17,6 +19,10 @@ _PATIENCE = 4
 """Checkpoints a generation may miss before it is scheduled again, and as often before it ends."""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Sweep:
     """Looks after open streams without a sign of life.
 
@@ -27,6 +33,8 @@ class Sweep:
         housekeeping: The database across users.
         generations: Where a generation is scheduled; scheduling one that runs changes nothing.
         checkpoint_interval: How often a living generation shows itself.
+        interval: Between two rounds.
+        clock: What time it is.
     """
 
     def __init__(
@@ -35,37 +43,49 @@ class Sweep:
         generations: Generations,
         *,
         checkpoint_interval: timedelta,
+        interval: timedelta = _INTERVAL,
+        clock: Callable[[], datetime] = _now,
     ) -> None:
         self._housekeeping = housekeeping
         self._generations = generations
         self._patience = _PATIENCE * checkpoint_interval
+        self._interval = interval.total_seconds()
+        self._clock = clock
 
     async def close_all(self) -> None:
         """Close every open stream as interrupted: their log and their producer are gone."""
-        for stream in await self._housekeeping.open_streams(idle_since=datetime.now(UTC)):
+        for stream in await self._housekeeping.open_streams(idle_since=self._clock()):
             await self._housekeeping.close_stream(stream.stream_id)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
             try:
-                await self._sweep()
+                await self.once()
             except LogUnavailable as error:
                 _logger.warning("sweep: %s", error)
             except Exception:  # outermost frame of its task; the next round may succeed
                 _logger.exception("sweep failed")
-            await asyncio.sleep(_INTERVAL.total_seconds())
+            await asyncio.sleep(self._interval)
 
-    async def _sweep(self) -> None:
-        now = datetime.now(UTC)
+    async def once(self) -> None:
+        """One round: schedule what has missed its checkpoints, close what went on missing them.
+
+        Raises:
+            LogUnavailable: The task queue does not answer.
+        """
+        now = self._clock()
         for stream in await self._housekeeping.open_streams(idle_since=now - self._patience):
             last_sign = stream.checkpointed_at or stream.created_at
-            if last_sign < now - 2 * self._patience:
-                # Nobody took it up. Closed here, so that its producer, if one comes, only has to
-                # close the log.
-                _logger.warning("stream %s interrupted: nobody works on it", stream.stream_id)
-                await self._housekeeping.close_stream(
-                    stream.stream_id, idle_since=now - self._patience
-                )
+            closed = last_sign < now - 2 * self._patience and await self._interrupt(
+                stream.stream_id, idle_since=now - self._patience
+            )
             identity = Identity(user_id=stream.user_id)
-            await self._generations.schedule(identity, StreamId(stream.stream_id))
+            await self._generations.schedule(identity, StreamId(stream.stream_id), closed=closed)
+
+    async def _interrupt(self, stream_id: StoredStreamId, *, idle_since: datetime) -> bool:
+        """Close the row of a stream nobody took up; its producer then only has to close the log."""
+        closed = await self._housekeeping.close_stream(stream_id, idle_since=idle_since)
+        if closed:
+            _logger.warning("stream %s interrupted: nobody works on it", stream_id)
+        return closed

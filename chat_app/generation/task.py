@@ -25,23 +25,32 @@ _TASK = "generate"
 class Generations:
     """Schedules generations, and runs those that this process gets."""
 
-    def __init__(self, docket: Docket, producer: Producer, *, timeout: timedelta) -> None:
+    def __init__(self, docket: Docket, producer: Producer, *, patience: timedelta) -> None:
         self._docket = docket
-        self._timeout = timeout.total_seconds()
+        self._patience = patience.total_seconds()
         self._producer = producer
         self._running: set[asyncio.Task[None]] = set()  # cancelled by `hand_over`
         docket.register(self._generate, names=[_TASK])
 
-    async def schedule(self, identity: Identity, stream_id: StreamId) -> None:
+    async def schedule(
+        self, identity: Identity, stream_id: StreamId, *, closed: bool = False
+    ) -> None:
         """Have the reply of `stream_id` generated once, by this process or another.
+
+        Args:
+            identity: The owner of the chat.
+            stream_id: The stream.
+            closed: Its row is closed and only its log may be open still. Then a generation that
+                runs does not count: it cannot finish any more, and would leave the log open.
 
         Raises:
             LogUnavailable: The store does not answer; whether the task is there is not known.
         """
+        key = f"{stream_id}/close" if closed else stream_id
         try:
             # Docket itself waits for ever for a store that holds its connections and is silent.
-            async with asyncio.timeout(self._timeout):
-                await self._docket.add(_TASK, key=stream_id)(identity.user_id, stream_id)
+            async with asyncio.timeout(self._patience):
+                await self._docket.add(_TASK, key=key)(identity.user_id, stream_id)
         except STORE_ERRORS as error:
             msg = f"the task queue does not answer ({type(error).__name__})"
             raise LogUnavailable(msg) from error
@@ -69,7 +78,7 @@ async def open_generations(
     name: str,
     concurrency: int,
     redelivery_timeout: timedelta,
-    timeout: timedelta,
+    patience: timedelta,
 ) -> AsyncGenerator[Generations]:
     """Connect to the task queue at `url` and work on it until the end of the block.
 
@@ -79,7 +88,7 @@ async def open_generations(
         name: Of the queue; processes with the same name share it.
         concurrency: How many generations run here at once.
         redelivery_timeout: After how long without a sign of life another worker takes over.
-        timeout: For one answer of the store when something is scheduled.
+        patience: For one answer of the store when something is scheduled.
     """
     if url.startswith("memory://"):
         url = f"memory://{uuid4().hex}"  # of this application alone, even in a shared process
@@ -95,7 +104,7 @@ async def open_generations(
             schedule_automatic_tasks=False,
         ) as worker,
     ):
-        generations = Generations(docket, producer, timeout=timeout)
+        generations = Generations(docket, producer, patience=patience)
         working = asyncio.create_task(worker.run_forever(), name="generations")
         try:
             yield generations

@@ -86,7 +86,7 @@ class ServerProcess:
             name=name,
             concurrency=10,
             redelivery_timeout=timedelta(seconds=1),
-            timeout=timedelta(seconds=1),
+            patience=timedelta(seconds=1),
         ) as generations:
             yield generations
 

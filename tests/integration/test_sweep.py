@@ -1,0 +1,263 @@
+"""Every accepted prompt ends, whatever the task queue has lost."""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from chat_app.chats.database import Database
+from chat_app.chats.housekeeping import Housekeeping
+from chat_app.chats.models import OpenStream
+from chat_app.chats.models import StreamId as StoredStreamId
+from chat_app.chats.streams import StreamRepository
+from chat_app.generation.llm import Finish
+from chat_app.generation.task import Generations
+from chat_app.identity.identity import Identity
+from chat_app.streams.model import Outcome
+from chat_app.sweep import Sweep
+from tests.support.redis_server import RedisServer
+from tests.support.scripted_llm import ScriptedLLM
+from tests.support.server_process import TOO_LONG, ServerProcess, server_process, text_of
+
+pytestmark = pytest.mark.anyio
+
+CHECKPOINT = timedelta(seconds=3)
+MISSED = 4 * CHECKPOINT + timedelta(seconds=1)
+"""Longer than a generation may be silent before it is scheduled again."""
+GIVEN_UP = 2 * MISSED
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'chat.db'}"
+
+
+@pytest.fixture
+def model() -> ScriptedLLM:
+    return ScriptedLLM()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that the test may break."""
+    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
+        server = RedisServer(folder=Path(folder))
+        server.start()
+        yield server
+        server.close()
+
+
+@dataclass(slots=True)
+class Clock:
+    """Time that passes when the test says so."""
+
+    ahead: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """A process at work that sweeps when the test says so."""
+
+    here: ServerProcess
+    generations: Generations
+    sweep: Sweep
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+
+
+@pytest.fixture
+async def app(
+    store_url: str, database: Database, model: ScriptedLLM, clock: Clock
+) -> AsyncGenerator[App]:
+    async with (
+        server_process(store_url, database, model) as here,
+        here.working() as generations,
+    ):
+        sweep = Sweep(
+            Housekeeping(database), generations, checkpoint_interval=CHECKPOINT, clock=clock
+        )
+        yield App(here=here, generations=generations, sweep=sweep)
+
+
+async def test_a_turn_the_queue_never_got_is_answered(
+    app: App, model: ScriptedLLM, clock: Clock, alice: Identity
+) -> None:
+    stream_id = await app.here.ask(alice)
+    clock.ahead = MISSED
+    model.say("To the sea.", Finish())
+
+    await app.sweep.once()
+
+    assert text_of(await app.here.everything(stream_id)) == "To the sea."
+    assert (await app.here.chat(alice)).messages[-1].status == "complete"
+
+
+async def test_a_turn_just_accepted_is_left_alone(
+    app: App, model: ScriptedLLM, clock: Clock, alice: Identity
+) -> None:
+    await app.here.ask(alice)
+    clock.ahead = 4 * CHECKPOINT - timedelta(seconds=1)
+
+    await app.sweep.once()
+
+    assert (await app.here.chat(alice)).open_stream is not None
+    assert model.prompts == []
+
+
+async def test_a_generation_under_way_is_not_begun_a_second_time(
+    app: App, model: ScriptedLLM, clock: Clock, alice: Identity
+) -> None:
+    stream_id = await app.here.ask(alice)
+    await app.generations.schedule(alice, stream_id)
+    model.say("To the ")
+    await app.here.watch(stream_id, text="To the ")
+    clock.ahead = MISSED
+
+    await app.sweep.once()
+
+    model.say("sea.", Finish())
+    assert text_of(await app.here.everything(stream_id)) == "To the sea."
+    assert len(model.prompts) == 1
+
+
+async def test_a_turn_nobody_takes_up_is_closed_with_what_was_kept_of_it(
+    app: App, model: ScriptedLLM, clock: Clock, alice: Identity
+) -> None:
+    stream_id = await app.here.ask(alice)
+    streams = StreamRepository(app.here.database)
+    stored_id = StoredStreamId(stream_id)
+    token = (await streams.claim(alice, stored_id)).fencing_token
+    await streams.checkpoint(alice, stored_id, fencing_token=token, text="To the ")
+    clock.ahead = GIVEN_UP
+
+    await app.sweep.once()
+
+    await app.here.everything(stream_id)
+    chat = await app.here.chat(alice)
+    assert (chat.messages[-1].text, chat.messages[-1].status) == ("To the ", "interrupted")
+    assert chat.open_stream is None
+    assert (await app.here.log.state(stream_id)).outcome == Outcome(kind="interrupted")
+    assert model.prompts == []
+
+
+async def test_a_producer_wrongly_given_up_leaves_no_log_open(
+    app: App, model: ScriptedLLM, clock: Clock, alice: Identity
+) -> None:
+    stream_id = await app.here.ask(alice)
+    await app.generations.schedule(alice, stream_id)
+    model.say("To the ")
+    await app.here.watch(stream_id, text="To the ")
+    clock.ahead = GIVEN_UP
+
+    await app.sweep.once()
+
+    await app.here.everything(stream_id)
+    assert (await app.here.log.state(stream_id)).outcome == Outcome(kind="interrupted")
+    assert (await app.here.chat(alice)).open_stream is None
+
+
+async def test_what_a_process_left_behind_is_closed_when_its_log_is_gone_too(
+    app: App, alice: Identity
+) -> None:
+    await app.here.ask(alice)
+
+    await app.sweep.close_all()
+
+    chat = await app.here.chat(alice)
+    assert chat.newest_stream is not None
+    assert chat.newest_stream.outcome == "interrupted"
+
+
+class Fails(Housekeeping):
+    """A database that fails the first times, and tells of each time.
+
+    Attributes:
+        failures: How many times it will fail.
+    """
+
+    def __init__(self, database: Database, *, failures: int) -> None:
+        super().__init__(database)
+        self.failures = failures
+        self.worked = asyncio.Event()
+
+    async def open_streams(self, *, idle_since: datetime) -> list[OpenStream]:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("the disk is full")
+        self.worked.set()
+        return await super().open_streams(idle_since=idle_since)
+
+
+async def test_a_round_that_fails_is_told_to_the_operator_and_the_next_one_comes(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    housekeeping = Fails(app.here.database, failures=2)
+    sweep = Sweep(
+        housekeeping,
+        app.generations,
+        checkpoint_interval=CHECKPOINT,
+        interval=timedelta(milliseconds=1),
+    )
+    sweeping = asyncio.create_task(sweep.run())
+
+    with anyio.fail_after(TOO_LONG):
+        await housekeeping.worked.wait()
+
+    sweeping.cancel()
+    await asyncio.wait([sweeping])
+    told = [record.exc_info and record.exc_info[0] for record in caplog.records if record.exc_info]
+    assert told == [OSError, OSError]
+    assert sweeping.cancelled()
+
+
+async def test_a_sweep_goes_on_when_the_queue_is_back(
+    own_redis: RedisServer,
+    database: Database,
+    model: ScriptedLLM,
+    clock: Clock,
+    alice: Identity,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with server_process(own_redis.url, database, model) as here, here.working() as working:
+        sweep = Sweep(
+            Housekeeping(database),
+            working,
+            checkpoint_interval=CHECKPOINT,
+            interval=timedelta(milliseconds=50),
+            clock=clock,
+        )
+        await here.ask(alice)
+        clock.ahead = MISSED
+        await anyio.to_thread.run_sync(own_redis.stop)
+        sweeping = asyncio.create_task(sweep.run())
+        with anyio.fail_after(TOO_LONG):
+            while not any(record.getMessage().startswith("sweep:") for record in caplog.records):
+                await anyio.lowlevel.checkpoint()
+            await anyio.to_thread.run_sync(own_redis.start)
+
+            await model.asked()
+
+        assert not [
+            record
+            for record in caplog.records
+            if record.name == "chat_app.sweep" and record.levelno > logging.WARNING
+        ]
+        sweeping.cancel()
+        await asyncio.wait([sweeping])
