@@ -131,4 +131,7 @@ def load_settings() -> Settings:
 def _public(url: str) -> str:
     """`url` without user, password and query, which may hold secrets."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    place, _, query = rest.partition("?")
+    # Either that is a query, or the rest of a password that should have been percent-encoded.
+    shown = "…" if "@" in query else place.rpartition("@")[2]
+    return f"{scheme}://{shown}"
