@@ -18,6 +18,15 @@ def origin_check(allowed: Collection[str]) -> OriginCheck:
         if origin is None or origin in allowed:
             return True  # no origin: not a browser, so nobody's cookies are borrowed
         own = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", ""))
-        return urlsplit(origin).netloc == own.split(",")[0].strip()
+        page = _host(origin)
+        return page != "" and page == own.split(",")[0].strip()
 
     return may_connect
+
+
+def _host(origin: str) -> str:
+    """Name and port of an origin; "" if it has none, as that of a sandboxed frame: `null`."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
