@@ -1,0 +1,81 @@
+"""What the events of a stream add up to."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat_app.generation.reply import Kind, Reply
+from chat_app.streams import frame
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+parts_written = st.lists(
+    st.tuples(st.sampled_from(["text", "reasoning"]), st.lists(texts, max_size=5))
+)
+
+
+def written(parts: list[tuple[Kind, list[str]]], *, last_ended: bool) -> list[bytes]:
+    """The frames of a reply that consists of `parts`."""
+    events: list[dict[str, Any]] = [{"type": "start", "messageId": "r"}, {"type": "start-step"}]
+    for number, (kind, deltas) in enumerate(parts, start=1):
+        part = str(number)
+        events.append({"type": f"{kind}-start", "id": part})
+        events += ({"type": f"{kind}-delta", "id": part, "delta": text} for text in deltas)
+        if number < len(parts) or last_ended:
+            events.append({"type": f"{kind}-end", "id": part})
+    return [frame.encode(offset, frame.event_json(event)) for offset, event in enumerate(events, 1)]
+
+
+@given(parts=parts_written, last_ended=st.booleans())
+def test_a_reply_read_from_its_log_is_the_reply_that_was_written(
+    parts: list[tuple[Kind, list[str]]], last_ended: bool
+) -> None:
+    reply = Reply.from_frames(written(parts, last_ended=last_ended))
+
+    assert reply.started
+    assert [(part.kind, part.text) for part in reply.parts] == [
+        (kind, "".join(deltas)) for kind, deltas in parts
+    ]
+    assert reply.text == "".join("".join(deltas) for kind, deltas in parts if kind == "text")
+    assert (reply.open_part is None) == (last_ended or not parts)
+    assert reply.stored() == [
+        {"type": kind, "text": "".join(deltas)} for kind, deltas in parts if deltas
+    ]
+
+
+@given(parts=parts_written, last_ended=st.booleans())
+def test_compacting_changes_nothing_in_what_is_stored(
+    parts: list[tuple[Kind, list[str]]], last_ended: bool
+) -> None:
+    frames = written(parts, last_ended=last_ended)
+
+    assert Reply.from_frames(frame.compact(frames)).stored() == Reply.from_frames(frames).stored()
+
+
+def test_nothing_adds_up_to_nothing() -> None:
+    reply = Reply.from_frames([])
+
+    assert not reply.started
+    assert (reply.text, reply.open_part, reply.stored()) == ("", None, [])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "start-step"},
+        {"type": "finish-step"},
+        {"type": "error", "errorText": "no"},
+        {"type": "abort"},
+        {"type": "finish"},
+        {"type": "data-note", "data": 1},
+        {"type": "text-other", "id": "1"},
+    ],
+    ids=lambda event: event["type"],
+)
+def test_an_event_without_text_adds_nothing(event: dict[str, Any]) -> None:
+    reply = Reply()
+
+    reply.fold(event)
+
+    assert reply == Reply()
