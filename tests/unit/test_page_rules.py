@@ -1,0 +1,174 @@
+"""What the page decides before it shows anything."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+import pytest
+
+from chat_app import errors
+from chat_app.chats.models import (
+    Chat,
+    ChatId,
+    Message,
+    MessageId,
+    MessageStatus,
+    Outcome,
+    StreamId,
+    StreamRecord,
+)
+from chat_app.ui.conversation import shown_messages, unanswered_stream
+from chat_app.ui.trouble import NO_TROUBLE, explain
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PROMPT, REPLY = MessageId("prompt"), MessageId("reply")
+
+
+def message(
+    message_id: str,
+    role: Literal["user", "assistant"],
+    text: str,
+    status: MessageStatus = "complete",
+) -> Message:
+    return Message(
+        id=MessageId(message_id),
+        role=role,
+        parts=({"type": "text", "text": text},),
+        status=status,
+        created_at=NOW,
+    )
+
+
+def stream(outcome: Outcome | None) -> StreamRecord:
+    return StreamRecord(
+        id=StreamId("stream"),
+        chat_id=ChatId("chat"),
+        prompt_id=PROMPT,
+        reply_id=REPLY,
+        model="demo",
+        created_at=NOW,
+        outcome=outcome,
+        error_code=None,
+        closed_at=None if outcome is None else NOW,
+    )
+
+
+def chat(newest: StreamRecord | None, *messages: Message) -> Chat:
+    return Chat(
+        id=ChatId("chat"),
+        title="Holiday",
+        created_at=NOW,
+        updated_at=NOW,
+        messages=messages,
+        newest_stream=newest,
+    )
+
+
+ASKED = message("prompt", "user", "Where to?")
+ANSWERED = message("reply", "assistant", "To the sea.")
+STOPPED = message("reply", "assistant", "To the", "stopped")
+FAILED = message("reply", "assistant", "To the", "failed")
+EARLIER = message("earlier", "assistant", "Hello.", "interrupted")
+
+OWED = {
+    "an open stream": (chat(stream(None), ASKED), True),
+    "an open stream that goes on with a partial": (chat(stream(None), ASKED, STOPPED), True),
+    "a failure without a word": (chat(stream("failed"), ASKED), True),
+    "a failure in the middle": (chat(stream("failed"), ASKED, FAILED), True),
+    "a stop in the middle": (chat(stream("stopped"), ASKED, STOPPED), True),
+    "an answer": (chat(stream("completed"), ASKED, ANSWERED), False),
+    "a last message of another stream": (chat(stream("failed"), ASKED, EARLIER), False),
+    "a chat without a stream": (chat(None, ASKED), False),
+    "a chat without a message": (chat(stream("stopped")), False),
+}
+
+
+@pytest.mark.parametrize("what", OWED)
+def test_an_answer_is_owed_when_the_last_message_is_the_users_or_unfinished(what: str) -> None:
+    shown, owed = OWED[what]
+
+    assert unanswered_stream(shown) == (shown.newest_stream if owed else None)
+
+
+def test_an_answered_chat_is_shown_as_it_is() -> None:
+    shown = shown_messages(chat(stream("completed"), ASKED, ANSWERED), None)
+
+    assert [(item.id, item.role, item.text, item.status, item.live) for item in shown] == [
+        ("prompt", "user", "Where to?", "complete", False),
+        ("reply", "assistant", "To the sea.", "complete", False),
+    ]
+
+
+def test_an_answer_under_way_is_shown_last_and_followed() -> None:
+    open_stream = stream(None)
+
+    shown = shown_messages(chat(open_stream, ASKED), open_stream)
+
+    assert [(item.id, item.text, item.live, item.stream_id) for item in shown] == [
+        ("prompt", "Where to?", False, ""),
+        ("reply", "", True, "stream"),
+    ]
+
+
+def test_a_partial_that_goes_on_is_shown_once() -> None:
+    open_stream = stream(None)
+
+    shown = shown_messages(chat(open_stream, ASKED, STOPPED), open_stream)
+
+    assert [(item.id, item.text, item.live) for item in shown] == [
+        ("prompt", "Where to?", False),
+        ("reply", "To the", True),
+    ]
+
+
+def test_a_failed_answer_is_not_followed() -> None:
+    failed = stream("failed")
+
+    shown = shown_messages(chat(failed, ASKED, FAILED), failed)
+
+    assert [(item.text, item.status, item.live) for item in shown] == [
+        ("Where to?", "complete", False),
+        ("To the", "failed", False),
+    ]
+
+
+def leaves(root: type[errors.ChatAppError]) -> Iterator[type[errors.ChatAppError]]:
+    for kind in root.__subclasses__():
+        if kind.__module__ == errors.__name__:
+            yield kind
+            yield from leaves(kind)
+
+
+CODES = [kind.code for kind in (errors.ChatAppError, *leaves(errors.ChatAppError))]
+TOLD = [
+    *(kind.code for kind in leaves(errors.GenerationError)),
+    errors.InvalidRequest.code,
+    errors.PromptTooLarge.code,
+    errors.RateLimited.code,
+    errors.LogUnavailable.code,
+    "interrupted",
+]
+"""What can happen to a prompt or an answer, as the reader sees it."""
+
+
+@pytest.mark.parametrize("code", [*CODES, "interrupted", "never_heard_of"])
+def test_every_code_has_a_cause_and_a_remedy(code: str) -> None:
+    trouble = explain(code)
+
+    assert trouble.code == code
+    assert trouble.cause.endswith(".")
+    assert trouble.remedy.endswith(".")
+
+
+@pytest.mark.parametrize("code", TOLD)
+def test_what_happens_to_readers_has_words_of_its_own(code: str) -> None:
+    assert explain(code).cause != explain("never_heard_of").cause
+
+
+@pytest.mark.parametrize("code", [None, ""])
+def test_an_error_without_a_code_is_one_of_the_server(code: str | None) -> None:
+    assert explain(code).code == "internal_error"
+
+
+def test_no_trouble_has_nothing_to_say() -> None:
+    assert (NO_TROUBLE.code, NO_TROUBLE.cause, NO_TROUBLE.remedy) == ("", "", "")
