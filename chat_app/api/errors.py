@@ -37,7 +37,7 @@ STATUS: Mapping[type[errors.ChatAppError], int] = {
 _HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
-    400: "invalid_request",
+    400: "invalid_json",  # FastAPI's own, and its only one: a body that is not even UTF-8
     413: "prompt_too_large",
 }
 

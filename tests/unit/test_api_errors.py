@@ -68,6 +68,11 @@ RAISED: dict[str, tuple[Exception, int, dict[str, str]]] = {
         429,
         {"code": "provider_throttled", "message": "busy"},
     ),
+    "too many": (
+        errors.RateLimited("slowly", retry_after=timedelta(seconds=2)),
+        429,
+        {"code": "rate_limited", "message": "slowly"},
+    ),
     "stream": (
         errors.TurnInProgress("busy", stream_id="17"),
         409,
@@ -102,7 +107,7 @@ async def test_an_error_is_answered_in_the_one_shape(what: str) -> None:
     got_status, headers, got = await asked(api, "/")
 
     assert (got_status, json.loads(got)) == (status, body)
-    assert headers.get("retry-after") == ("2" if what == "wait" else None)
+    assert headers.get("retry-after") == ("2" if what in {"wait", "too many"} else None)
 
 
 @pytest.mark.anyio
@@ -147,6 +152,7 @@ async def test_a_request_that_cannot_be_read_is_answered_with_the_place() -> Non
     async def search(number: int = Query()) -> None: ...
 
     not_json = await asked(api, "/", b"{")
+    not_utf8 = await asked(api, "/", b'{"\xff": 1}')
     not_a_number = await asked(api, "/", b'{"a": "b"}')
     nothing = await asked(api, "/", b"null")
     no_query = await asked(api, "/search", b"")
@@ -158,5 +164,6 @@ async def test_a_request_that_cannot_be_read_is_answered_with_the_place() -> Non
         400,
     ]
     assert json.loads(not_json[2])["code"] == "invalid_json"
+    assert (not_utf8[0], json.loads(not_utf8[2])["code"]) == (400, "invalid_json")
     assert json.loads(not_a_number[2])["message"].startswith("a: ")
     assert json.loads(no_query[2])["message"].startswith("number: ")
