@@ -9,14 +9,17 @@ from typing import Any
 
 import anyio
 import pytest
+import redis
 
 from chat_app.chats.database import Database
 from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.models import Outcome as StoredOutcome
 from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.chats.streams import StreamRepository
+from chat_app.errors import ChatNotFound, Fenced
 from chat_app.generation.llm import Delta, Finish
 from chat_app.identity.identity import Identity
+from chat_app.streams import frame
 from chat_app.streams.model import Outcome, StreamId
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.server_process import (
@@ -54,12 +57,13 @@ class Checkpoints(StreamRepository):
 
     Attributes:
         kept: The text of the newest checkpoint.
+        refusals: How many came from a producer whose claim was old.
     """
 
     def __init__(self, database: Database, *, failures: int = 0) -> None:
         super().__init__(database)
         self.kept: str | None = None
-        self.tries = 0
+        self.tries = self.refusals = 0
         self._failures = failures
         self._changed = asyncio.Event()
 
@@ -67,10 +71,14 @@ class Checkpoints(StreamRepository):
         self, identity: Identity, stream_id: StoredStreamId, *, fencing_token: int, text: str
     ) -> None:
         self.tries += 1
-        self._changed.set()
         if self.tries <= self._failures:
             raise OSError("the disk is full")
-        await super().checkpoint(identity, stream_id, fencing_token=fencing_token, text=text)
+        try:
+            await super().checkpoint(identity, stream_id, fencing_token=fencing_token, text=text)
+        except Fenced:
+            self.refusals += 1
+            self._changed.set()
+            raise
         self.kept = text
         self._changed.set()
 
@@ -81,10 +89,10 @@ class Checkpoints(StreamRepository):
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def tried(self, times: int) -> None:
-        """Return when there were that many tries."""
+    async def refused(self) -> None:
+        """Return when a checkpoint was refused."""
         with anyio.fail_after(TOO_LONG):
-            while self.tries < times:
+            while not self.refusals:
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -347,12 +355,12 @@ async def test_a_producer_whose_claim_is_old_makes_no_more_checkpoints(
         await streams.until(kept="To the ")
 
         claim = await streams.claim(alice, StoredStreamId(stream_id))
+        await streams.refused()
         tries = streams.tries
-        await streams.tried(tries + 1)
         model.say("sea.", Finish())
         await ended(producing)
 
-    assert streams.tries == tries + 1
+    assert (streams.tries, streams.refusals) == (tries, 1)
     assert claim.checkpoint == "To the "
 
 
@@ -382,3 +390,45 @@ async def test_many_takeovers_add_up_to_one_answer(
         data = await processes[0].everything(stream_id)
         reply = (await processes[0].chat(alice)).messages[-1]
     assert text_of(data) == reply.text == said == model.prompts[-1].prefix
+
+
+async def test_an_answer_goes_on_at_the_same_offsets_when_the_store_comes_back_empty(
+    here: ServerProcess, redis_url: str, model: ScriptedLLM, alice: Identity
+) -> None:
+    stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+
+    model.say("sea.", Finish())
+    await ended(producing)
+
+    data = await here.everything(stream_id)
+    assert text_of(data) == (await here.chat(alice)).messages[-1].text == "To the sea."
+    offsets = [frame.offset_of(piece) for piece in frame.split(data)]
+    assert offsets == list(range(1, len(offsets) + 1))
+
+
+async def test_a_producer_whose_claim_is_old_does_not_write_again_what_the_store_forgot(
+    here: ServerProcess, redis_url: str, model: ScriptedLLM, alice: Identity
+) -> None:
+    stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
+    await StreamRepository(here.database).claim(alice, StoredStreamId(stream_id))
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+
+        model.say("sea.", Finish())
+        await ended(producing)
+
+        assert client.keys(f"*{stream_id}*") == []
+    assert (await here.chat(alice)).open_stream is not None
+
+
+async def test_a_stream_of_a_chat_that_is_gone_is_nobodys(
+    here: ServerProcess, alice: Identity, bob: Identity
+) -> None:
+    stream_id = StoredStreamId(await here.ask(alice))
+    streams = StreamRepository(here.database)
+
+    for owner, wrong in ((bob, stream_id), (alice, StoredStreamId("\0"))):
+        with pytest.raises(ChatNotFound):
+            await streams.is_newest_claim(owner, wrong, fencing_token=1)

@@ -185,6 +185,35 @@ async def test_what_a_process_left_behind_is_closed_when_its_log_is_gone_too(
     assert chat.newest_stream.outcome == "interrupted"
 
 
+class TakenUpMeanwhile(Housekeeping):
+    """The database, in which a producer takes up what was idle as soon as that was found."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._streams = StreamRepository(database)
+
+    async def open_streams(self, *, idle_since: datetime) -> list[OpenStream]:
+        found = await super().open_streams(idle_since=idle_since)
+        for stream in found:
+            await self._streams.claim(Identity(user_id=stream.user_id), stream.stream_id)
+        return found
+
+
+async def test_a_stream_taken_up_at_the_last_moment_is_not_closed(
+    app: App, model: ScriptedLLM, alice: Identity
+) -> None:
+    # Real time: what counts is whether the claim is newer than the look at the clock.
+    moment = timedelta(microseconds=1)
+    stream_id = await app.here.ask(alice)
+    sweep = Sweep(TakenUpMeanwhile(app.here.database), app.generations, checkpoint_interval=moment)
+
+    await sweep.once()
+
+    model.say("To the sea.", Finish())
+    assert text_of(await app.here.everything(stream_id)) == "To the sea."
+    assert (await app.here.chat(alice)).messages[-1].status == "complete"
+
+
 class Fails(Housekeeping):
     """A database that fails the first times, and tells of each time.
 
