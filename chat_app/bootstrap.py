@@ -1,6 +1,7 @@
 """Settings → the opened parts of the application; the composition root's other half."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -46,6 +47,17 @@ def services() -> Services:
         msg = "the application has not started"
         raise RuntimeError(msg)
     return _opened[-1]
+
+
+def calm_the_collector() -> None:
+    """Have Python look for cyclic garbage a tenth as often, and not among what stays anyway.
+
+    Delivering events makes many short-lived objects and hardly a cycle: with the defaults the
+    collector takes a tenth of a busy server's time to find next to nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 50)
 
 
 @asynccontextmanager
@@ -97,6 +109,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 max_prompt_chars=settings.max_prompt_chars,
             ),
         )
+        calm_the_collector()
         _opened.append(opened)
         stack.callback(_opened.remove, opened)
         yield opened

@@ -10,7 +10,6 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from tests.support.redis_server import RedisServer
 
-
 _TIERS = ("unit", "contract", "integration", "e2e")
 
 

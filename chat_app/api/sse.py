@@ -1,8 +1,9 @@
 """A stream as an HTTP response: bytes from the log straight to the socket."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from datetime import timedelta
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -37,7 +38,7 @@ class EventStream(Response):
         super().__init__(headers={**HEADERS, **headers})
         del self.headers["content-length"]
         self._follower = follower
-        self._heartbeat = heartbeat.total_seconds()
+        self._heartbeat = heartbeat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end; what is not sent when the viewer leaves stays in the log."""
@@ -56,16 +57,93 @@ class EventStream(Response):
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
-        closed = False
-        while not closed:
-            try:
-                async with asyncio.timeout(self._heartbeat):
-                    batch = await self._follower.next()
-                data, closed = (frame.DONE, True) if batch is None else (batch.data, False)
-            except TimeoutError:
-                data = frame.HEARTBEAT
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+        follower = self._follower
+        wire = _Wire(send, follower, heartbeat=self._heartbeat)
+        while True:
+            if follower.live:
+                await wire.follow()
+            batch = await follower.next()
+            if batch is None:
+                break
+            await send(_body(batch.data))
+        await send(_body(frame.DONE))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _Wire:
+    """The way of events to one viewer that is up to date: no task, no timer and no queue each.
+
+    What a flush has made durable is sent from within that flush. The server's `send` is stepped
+    once; usually that is all it takes. If the server holds it back, because the viewer is slow,
+    the viewer's own task waits for it, and meanwhile the log keeps what follows.
+    """
+
+    def __init__(self, send: Send, follower: Follower, *, heartbeat: timedelta) -> None:
+        self._send = send
+        self._follower = follower
+        self._loop = asyncio.get_running_loop()
+        self._interval = heartbeat.total_seconds() / 2
+        self._quiet = True  # nothing was sent since the last look
+        self._back: asyncio.Future[Awaitable[None] | None]  # set when the task is needed
+
+    async def follow(self) -> None:
+        """Send what comes, until it takes a task to go on: a slow viewer, a lag, or the end."""
+        self._back = self._loop.create_future()
+        timer = self._loop.call_later(self._interval, self._beat)
+        self._timer = timer
+        self._follower.listen(self._forward)
+        try:
+            held = await self._back
+        finally:
+            self._follower.dismiss(self._forward)
+            self._timer.cancel()
+        if held is not None:
+            await held
+
+    def _forward(self) -> None:
+        """Take the next events and send them; called by the log at each change."""
+        if self._back.done():
+            return
+        data = self._follower.take()
+        if data:
+            self._quiet = False
+            self._step(data)
+        if not self._follower.live and not self._back.done():
+            self._back.set_result(None)
+
+    def _beat(self) -> None:
+        if self._quiet:
+            self._step(frame.HEARTBEAT)
+        self._quiet = True
+        self._timer = self._loop.call_later(self._interval, self._beat)
+
+    def _step(self, data: bytes) -> None:
+        """Send without waiting, or leave the waiting to the task."""
+        try:
+            steps = iter(self._send(_body(data)).__await__())
+            held = next(steps)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 # of the server: the viewer's task raises it
+            self._back.set_exception(error)
+        else:
+            self._back.set_result(_Rest(held, steps))
+
+
+class _Rest(Awaitable[None]):
+    """An awaitable that was stepped once already and yielded `held`."""
+
+    def __init__(self, held: Any, steps: Any) -> None:
+        self._held = held
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield self._held
+        yield from self._steps
+
+
+def _body(data: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": True}
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -6,18 +6,20 @@ have, so there is one implementation and one contract suite.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from hashlib import sha1
 from pathlib import Path
 from typing import Any, cast
 
 import redis.asyncio as redis
 from burner_redis import BurnerRedis  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # none
+from hiredis import pack_command  # pyright: ignore[reportUnknownVariableType] # see _pack
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from chat_app.errors import LogUnavailable
 
@@ -26,6 +28,7 @@ STORE_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError)
 
 _SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 _FIELD = b"f"
+_pack = cast("Callable[[tuple[str | bytes, ...]], bytes]", pack_command)  # typed too narrowly
 _DRIVER = DriverInfo()  # reads the disk when it is made, so not once per connection
 
 
@@ -43,6 +46,7 @@ class Engine:
         self.shared = shared
         self._client = client
         self._timeout = timeout.total_seconds()
+        self._line = _Line(client, _SCRIPTS["append"]) if shared else None
         self._scripts = {name: client.register_script(text) for name, text in _SCRIPTS.items()}
 
     async def run(self, script: str, *, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
@@ -52,6 +56,21 @@ class Engine:
                 return await self._scripts[script](keys=keys, args=args)
         except STORE_ERRORS as error:
             raise _unavailable(error) from error
+
+    async def append(self, *, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
+        """Run `append`, for the one writer of this process: never twice at a time."""
+        if self._line is None:
+            return await self.run("append", keys=keys, args=args)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._line.call(keys, args)
+        except STORE_ERRORS as error:
+            raise _unavailable(error) from error
+
+    async def aclose(self) -> None:
+        """Close the writer's connection; the client is its maker's to close."""
+        if self._line is not None:
+            await self._line.aclose()
 
     async def frames(self, key: str, *, after: int, limit: int) -> list[bytes]:
         """The frames of the log at `key` behind offset `after`, at most `limit` of them."""
@@ -70,6 +89,46 @@ class Engine:
             yield Subscription(pubsub)
         finally:
             await pubsub.aclose()
+
+
+class _Line:
+    """The writer's own connection, on which a script is one packed command.
+
+    The client's way is made for single commands: it checks the connection before each, and packs
+    argument by argument in Python. With all the streams of a flush in one command that is 5 µs
+    per event, against 0.6.
+    """
+
+    def __init__(self, client: Any, script: str) -> None:
+        self._client = client
+        self._script = script
+        self._sha = sha1(script.encode(), usedforsecurity=False).hexdigest()
+        self._connection: Any = client.connection_pool.make_connection()
+
+    async def call(self, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
+        """Run the script; a connection that fails is made anew by the next call."""
+        command = _pack(("EVALSHA", self._sha, str(len(keys)), *keys, *args))
+        try:
+            return await self._sent(command)
+        except NoScriptError:  # a store that has restarted
+            await self._client.script_load(self._script)
+            return await self._sent(command)
+
+    async def _sent(self, command: bytes) -> Any:
+        connection = self._connection
+        try:
+            if not connection.is_connected:
+                await connection.connect()
+            await connection.send_packed_command([command])
+            return await connection.read_response(disconnect_on_error=False)
+        except (RedisError, OSError, asyncio.CancelledError) as error:
+            if not isinstance(error, ResponseError):
+                await connection.disconnect()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._connection.disconnect()
 
 
 class Subscription:
@@ -134,9 +193,11 @@ async def open_engine(url: str, *, patience: timedelta) -> AsyncGenerator[Engine
         driver_info=_DRIVER,
     )
     client = redis.Redis.from_pool(pool)
+    engine = Engine(client, shared=True, timeout=patience)
     try:
-        yield Engine(client, shared=True, timeout=patience)
+        yield engine
     finally:
+        await engine.aclose()
         await client.aclose()
 
 

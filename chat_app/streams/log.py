@@ -277,6 +277,27 @@ class Follower:
         self.cursor = last
         return Batch(last=last, data=b"".join(frames))
 
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called at each change, until `dismiss`: for those who need no task."""
+        self._tail.listen(listener)
+
+    def dismiss(self, listener: Callable[[], None]) -> None:
+        """Call `listener` no more."""
+        self._tail.dismiss(listener)
+
+    def take(self) -> bytes:
+        """The next events, if they are at hand; else nothing, and `next` knows more."""
+        tail, cursor = self._tail, self.cursor
+        if not tail.start <= cursor < tail.end or cursor < self._compact_until:
+            return b""
+        data, self.cursor = tail.after(cursor, limit=_PAGE)
+        return data
+
+    @property
+    def live(self) -> bool:
+        """Whether everything there is was handed over, and more may follow."""
+        return not self._tail.behind(self.cursor)
+
     async def _frames(self, tail: Tail) -> list[bytes]:
         """What follows the cursor, as soon as the store has it again if it has lost it."""
         while True:

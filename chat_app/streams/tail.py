@@ -1,7 +1,7 @@
 """The newest part of a stream, in this process, shared by everyone who looks at it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chat_app.streams.model import Outcome
 
@@ -27,7 +27,8 @@ class Tail:
         self.lost = False
         self.keep_all = False  # the producer's own: it may have to publish them all again
         self._frames: list[bytes] = []
-        self._waiting: set[asyncio.Future[None]] = set()  # one per viewer that is up to date
+        # One per viewer that is up to date: a set that keeps its order.
+        self._listeners: dict[Callable[[], None], None] = {}
 
     @property
     def start(self) -> int:
@@ -54,6 +55,24 @@ class Tail:
             self._wake()
         return True
 
+    def append(self, frames: list[bytes], *, outcome: Outcome | None) -> None:
+        """Take what the producer of this process has just made durable."""
+        self._frames += frames
+        self.end += len(frames)
+        self.outcome = outcome
+        if frames or outcome is not None:
+            self._wake()
+
+    def after(self, cursor: int, *, limit: int) -> tuple[bytes, int]:
+        """What follows `cursor`, joined, and the offset it ends at; `cursor` is not before `start`.
+
+        The same bytes for everyone who is one event behind, which is nearly everyone.
+        """
+        if cursor + 1 == self.end:
+            return self._frames[-1], self.end
+        frames = self.frames(after=cursor, limit=limit)
+        return b"".join(frames), cursor + len(frames)
+
     def adopt(self, frames: list[bytes]) -> None:
         """Become the tail of this process' own producer: hold the whole stream, and keep it."""
         self._frames, self.end, self.keep_all = frames, len(frames), True
@@ -74,18 +93,34 @@ class Tail:
         begin = after - self.start
         return self._frames[begin:] if limit is None else self._frames[begin : begin + limit]
 
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever there is something new, until it is dismissed."""
+        self._listeners[listener] = None
+
+    def dismiss(self, listener: Callable[[], None]) -> None:
+        """Call `listener` no more."""
+        self._listeners.pop(listener, None)
+
+    def behind(self, cursor: int) -> bool:
+        """Whether there is something behind `cursor`, or nothing will ever be."""
+        return self.end > cursor or self.outcome is not None or self.lost
+
     async def beyond(self, cursor: int) -> None:
         """Return when there is something behind `cursor`, or nothing will ever be."""
-        while self.end <= cursor and self.outcome is None and not self.lost:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiting.discard(waiter)
+        if self.behind(cursor):
+            return
+        waiter = asyncio.get_running_loop().create_future()
+
+        def listener() -> None:
+            if self.behind(cursor) and not waiter.done():
+                waiter.set_result(None)
+
+        self.listen(listener)
+        try:
+            await waiter
+        finally:
+            self.dismiss(listener)
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, set()
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        for listener in tuple(self._listeners):
+            listener()

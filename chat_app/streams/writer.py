@@ -1,8 +1,8 @@
 """The write side: every producer of this process, one flush at a time.
 
 While a flush is under way new events pile up; the next flush takes them all, and neighbouring
-text deltas of a stream become one event. So there is no timer: an idle writer adds no delay, a
-busy one sends fewer, larger commands, and the store's speed is the back-pressure.
+text deltas of a stream become one event. An idle writer adds no delay; a busy one sends fewer,
+larger commands, two milliseconds apart at least, and the store's speed is the back-pressure.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ _logger = logging.getLogger(__name__)
 _ROOM = 256 * 1024
 """Characters a producer may be ahead of the store before `Appender.room` makes it wait."""
 _STREAMS_PER_FLUSH = 512
+_GAP = 0.003  # seconds between the beginnings of two flushes; the first after a pause never waits
 _FIRST_RETRY, _LAST_RETRY = 0.05, 1.0  # seconds
 
 
@@ -48,6 +49,7 @@ class Appender:
 
     Attributes:
         tail: The whole stream so far, as far as it is durable.
+        keys: Where the stream lives in the store.
         stop_requested: Somebody asked for the end of this stream.
         still_owner: Asks whoever gave out the token whether a newer one has been given out.
     """
@@ -65,8 +67,8 @@ class Appender:
         self.stream_id = stream_id
         self.tail = tail
         self.stop_requested = asyncio.Event()
-        self._token = token
-        self._keys = keys
+        self.keys = keys
+        self._token = str(token)
         self.still_owner = still_owner
         self._wake = wake
         self._pending: list[bytes | _Text] = []
@@ -135,22 +137,23 @@ class Appender:
             self._confirmed.clear()
             await self._confirmed.wait()
 
-    def request(self, lifetime: Callable[[Outcome | None], str]) -> list[str | bytes]:
-        """What `append.lua` is to do for this stream now; the same again until it is answered."""
+    def request(self, args: list[str | bytes], lifetime: Callable[[Outcome | None], str]) -> None:
+        """Add to `args` what `append.lua` is to do now; the same again until it is answered."""
         first = self.tail.end + 1
-        if not self._unconfirmed:
+        if not self._unconfirmed and self._pending:
             pending, self._pending, self._pending_chars = self._pending, [], 0
             self._unconfirmed = [
                 frame.encode(offset, item if isinstance(item, bytes) else item.encode())
-                for offset, item in enumerate(pending, start=first)
+                for offset, item in enumerate(pending, first)
             ]
-        frames = self._unconfirmed
+        frames, restore = self._unconfirmed, "0"
         if self._restore:
-            frames, first = self.tail.frames(after=0) + frames, 1
+            frames, first, restore = self.tail.frames(after=0) + frames, 1, "1"
         self._asked = None if self._pending else self._outcome
-        ttl = lifetime(self._asked)
-        head = (self._token, first, int(self._restore), self._asked or "", ttl, len(frames))
-        return [*map(str, head), *frames]
+        outcome = "" if self._asked is None else str(self._asked)
+        args += (self._token, str(first), restore, outcome)
+        args += (lifetime(self._asked), str(len(frames)))
+        args += frames
 
     def answered(self, status: bytes, *, stop: bool) -> None:
         """Take the store's answer to the last `request`."""
@@ -159,7 +162,7 @@ class Appender:
         if status == b"ok":
             frames, self._unconfirmed = self._unconfirmed, []
             self._restore = False
-            self.tail.extend(frames, last=self.tail.end + len(frames), outcome=self._asked)
+            self.tail.append(frames, outcome=self._asked)
         elif status == b"gap":
             # The store restarted from an older copy of itself.
             self._restore = True
@@ -196,11 +199,6 @@ class Appender:
     def _closing(self) -> bool:
         return self._outcome is not None and self.tail.outcome is None
 
-    @property
-    def keys(self) -> Keys:
-        """Where the stream lives in the store."""
-        return self._keys
-
 
 class Writer:
     """Flushes what the producers of this process append. `run` is its one task."""
@@ -230,10 +228,9 @@ class Writer:
 
     def wake(self, appender: Appender) -> None:
         """Have `appender` asked what it wants written."""
-        if appender in self._asking:
-            return
-        self._dirty[appender] = None
-        self._work.set()
+        if appender not in self._dirty and appender not in self._asking:
+            self._dirty[appender] = None
+            self._work.set()
 
     async def run(self) -> None:
         """Flush until cancelled; what the store did not answer is sent again when it is back."""
@@ -260,8 +257,13 @@ class Writer:
 
     async def _run(self) -> None:
         delay = _FIRST_RETRY
+        loop = asyncio.get_running_loop()
+        earliest = 0.0
         while True:
             await self._work.wait()
+            if (wait := earliest - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            earliest = loop.time() + _GAP
             batch = list(islice(self._dirty, _STREAMS_PER_FLUSH))
             for appender in batch:
                 del self._dirty[appender]
@@ -283,8 +285,8 @@ class Writer:
         args: list[str | bytes] = []
         for appender in batch:
             keys += (appender.keys.state, appender.keys.log)
-            args += appender.request(self._lifetime)
-        replies = await self._engine.run("append", keys=keys, args=args)
+            appender.request(args, self._lifetime)
+        replies = await self._engine.append(keys=keys, args=args)
         for appender, (status, _tail, stop) in zip(batch, replies, strict=True):
             appender.answered(status, stop=stop == b"1")
             if status == b"fenced":

@@ -106,6 +106,7 @@ class LogMachine(RuleBasedStateMachine):
                 )
                 self.stack.push_async_callback(self.client.aclose)
                 engine = Engine(self.client, shared=not embedded, timeout=OPTIONS.timeout)
+                self.stack.push_async_callback(engine.aclose)
                 self.logs.append(await self.stack.enter_async_context(serve_log(engine, OPTIONS)))
             await self.logs[0].create(self.stream_id)
 

@@ -52,9 +52,9 @@ class TcpProxy:
             server_reader, server_writer = await asyncio.open_connection(
                 "127.0.0.1", self._upstream
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             self._reset(writer)
-            return
+            raise
         self._writers.add(writer)
         ways = [
             asyncio.create_task(self._requests(reader, server_writer)),
@@ -63,14 +63,14 @@ class TcpProxy:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
             self._writers.discard(writer)
             for end in (writer, server_writer):
                 end.close()
-                with suppress(OSError):
-                    await end.wait_closed()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            with suppress(OSError):
+                await server_writer.wait_closed()
 
     async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
