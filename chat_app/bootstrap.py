@@ -78,6 +78,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             Replies(StreamRepository(database)),
             models=models,
             checkpoint_interval=settings.checkpoint_interval,
+            max_takeovers=settings.max_takeovers,
             survives=not settings.embedded,
         )
         generations = await stack.enter_async_context(

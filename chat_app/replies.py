@@ -5,15 +5,15 @@ from typing import Any
 from chat_app.chats.models import Claim, Message
 from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.chats.streams import StreamRepository
+from chat_app.generation.assignment import Assignment
 from chat_app.generation.llm import Prompt, PromptMessage
-from chat_app.generation.producer import Assignment
 from chat_app.generation.reply import ReplyId
 from chat_app.identity.identity import Identity
 from chat_app.streams.model import Outcome, StreamId
 
 
 class Replies:
-    """The database as a producer sees it: `generation.producer.ReplyStore`."""
+    """The database as a producer sees it: `generation.assignment.ReplyStore`."""
 
     def __init__(self, streams: StreamRepository) -> None:
         self._streams = streams
@@ -26,6 +26,7 @@ class Replies:
             reply_id=ReplyId(claim.reply_id),
             model=claim.model,
             prompt=Prompt(messages=tuple(map(_prompt_message, claim.history))),
+            checkpoint=claim.checkpoint,
             outcome=_outcome(claim),
         )
 

@@ -13,7 +13,8 @@ from chat_app.errors import (
 )
 from chat_app.generation.task import Generations
 from chat_app.identity.identity import Identity
-from chat_app.streams.log import Follower, StreamLog
+from chat_app.streams.follower import Follower
+from chat_app.streams.log import StreamLog
 from chat_app.streams.model import StreamId
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from chat_app.streams import frame
-from chat_app.streams.log import Follower
+from chat_app.streams.follower import Follower
 
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -112,6 +112,8 @@ class _Wire:
             self._back.set_result(None)
 
     def _beat(self) -> None:
+        if self._back.done():
+            return
         if self._quiet:
             self._step(frame.HEARTBEAT)
         self._quiet = True

@@ -3,70 +3,25 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol
 
-from chat_app.errors import ChatNotFound, Fenced, GenerationError, StreamClosed
-from chat_app.generation.llm import LLM, Delta, Finish, Prompt
-from chat_app.generation.reply import Kind, Part, Reply, ReplyId
+from chat_app.errors import (
+    ChatNotFound,
+    Fenced,
+    GenerationError,
+    StreamClosed,
+    StreamNotFound,
+)
+from chat_app.generation.assignment import Assignment, ReplyStore
+from chat_app.generation.llm import LLM
+from chat_app.generation.writing import Writing
 from chat_app.identity.identity import Identity
 from chat_app.streams.log import StreamLog
 from chat_app.streams.model import Outcome, StreamId
-from chat_app.streams.writer import Appender
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """What a producer is to do.
-
-    Attributes:
-        token: Its fencing token.
-        reply_id: The id of the message it writes.
-        prompt: The chat up to the prompt; its prefix is found in the log.
-        outcome: Set when the reply is in the database already and only the log is still open.
-    """
-
-    token: int
-    reply_id: ReplyId
-    model: str
-    prompt: Prompt
-    outcome: Outcome | None = None
-
-
-class ReplyStore(Protocol):
-    """Where replies end up. An older token than the newest claim's raises `Fenced`."""
-
-    async def claim(self, identity: Identity, stream_id: StreamId) -> Assignment:
-        """Take the stream's generation over from whoever had it."""
-        ...
-
-    async def still_owner(self, identity: Identity, stream_id: StreamId, *, token: int) -> bool:
-        """Whether `token` is that of the newest claim."""
-        ...
-
-    async def checkpoint(
-        self, identity: Identity, stream_id: StreamId, *, token: int, text: str
-    ) -> None:
-        """Keep the text so far, in case both the producer and the log are lost."""
-        ...
-
-    async def finish(
-        self,
-        identity: Identity,
-        stream_id: StreamId,
-        *,
-        token: int,
-        parts: list[dict[str, Any]],
-        outcome: Outcome,
-        meta: dict[str, Any],
-    ) -> None:
-        """Save the reply and close the stream's row, in one transaction."""
-        ...
 
 
 class Producer:
@@ -77,6 +32,7 @@ class Producer:
         store: Where the reply goes.
         models: The model of a name.
         checkpoint_interval: Between two saves of the text so far.
+        max_takeovers: Of one stream; a prompt that kills its producers must not kill all of them.
         survives: Whether the log outlives this process, so that another can go on.
     """
 
@@ -87,12 +43,14 @@ class Producer:
         *,
         models: Callable[[str], LLM],
         checkpoint_interval: timedelta,
+        max_takeovers: int,
         survives: bool,
     ) -> None:
         self._log = log
         self._store = store
         self._models = models
         self._checkpoint_interval = checkpoint_interval.total_seconds()
+        self._max_takeovers = max_takeovers
         self._survives = survives
 
     async def produce(self, identity: Identity, stream_id: StreamId) -> None:
@@ -103,6 +61,9 @@ class Producer:
         """
         try:
             assignment = await self._store.claim(identity, stream_id)
+            if assignment.outcome is None and await self._is_lost(stream_id, assignment):
+                await self._keep_checkpoint(identity, stream_id, assignment)
+                return
             appender = await self._log.open(
                 stream_id,
                 token=assignment.token,
@@ -110,32 +71,59 @@ class Producer:
                     self._store.still_owner, identity, stream_id, token=assignment.token
                 ),
             )
-            reply = Reply.from_frames(appender.tail.frames(after=0))
+            writing = Writing(appender, assignment)
             if assignment.outcome is None:
-                writing = _Writing(appender, reply, assignment)
                 await self._write(identity, writing)
             else:
-                await _close(appender, reply, outcome=assignment.outcome, meta={})
+                await writing.close(assignment.outcome)
         except (Fenced, StreamClosed, ChatNotFound) as error:
             # Not found: the store failed when the turn was scheduled, so the turn was taken back;
             # but the store had the task by then.
             _logger.info("generation given up: %s", error)
 
-    async def _write(self, identity: Identity, writing: "_Writing") -> None:
-        async with self._checkpoints(identity, writing):
-            outcome = await self._answer(writing)
-        meta = writing.meta()
+    async def _is_lost(self, stream_id: StreamId, assignment: Assignment) -> bool:
+        """Whether both the first producer and the log are gone.
+
+        The stream cannot be continued then: a viewer may have seen more of it than anybody knows.
+        """
+        if assignment.takeover == 0:
+            return False
+        try:
+            await self._log.state(stream_id)
+        except StreamNotFound:
+            return True
+        return False
+
+    async def _keep_checkpoint(
+        self, identity: Identity, stream_id: StreamId, assignment: Assignment
+    ) -> None:
+        text = assignment.checkpoint
+        await self._store.finish(
+            identity,
+            stream_id,
+            token=assignment.token,
+            parts=[{"type": "text", "text": text}] if text else [],
+            outcome=Outcome(kind="interrupted"),
+            meta={},
+        )
+
+    async def _write(self, identity: Identity, writing: Writing) -> None:
+        if writing.assignment.takeover > self._max_takeovers:
+            outcome = Outcome(kind="interrupted")
+        else:
+            async with self._checkpoints(identity, writing):
+                outcome = await self._answer(writing)
         await self._store.finish(
             identity,
             writing.appender.stream_id,
             token=writing.assignment.token,
             parts=writing.reply.stored(),
             outcome=outcome,
-            meta=meta,
+            meta=writing.meta(),
         )
-        await _close(writing.appender, writing.reply, outcome=outcome, meta=meta)
+        await writing.close(outcome)
 
-    async def _answer(self, writing: "_Writing") -> Outcome:
+    async def _answer(self, writing: Writing) -> Outcome:
         """Pump the model until it ends, fails or is stopped; say which."""
         model = self._models(writing.assignment.model)
         pump = asyncio.create_task(writing.pump(model), name="model")
@@ -155,7 +143,7 @@ class Producer:
         return _outcome(pump)
 
     @asynccontextmanager
-    async def _checkpoints(self, identity: Identity, writing: "_Writing") -> AsyncGenerator[None]:
+    async def _checkpoints(self, identity: Identity, writing: Writing) -> AsyncGenerator[None]:
         async def keep() -> None:
             while True:
                 await asyncio.sleep(self._checkpoint_interval)
@@ -179,62 +167,6 @@ class Producer:
             await asyncio.wait([keeping])
 
 
-class _Writing:
-    """One reply being written."""
-
-    def __init__(self, appender: Appender, reply: Reply, assignment: Assignment) -> None:
-        self.appender = appender
-        self.reply = reply
-        self.assignment = assignment
-        self._finish: Finish | None = None
-
-    async def pump(self, model: LLM) -> None:
-        """Everything the model says, into the log and the reply."""
-        if not self.reply.started:
-            self._add({"type": "start", "messageId": self.assignment.reply_id})
-            self._add({"type": "start-step"})
-        prompt = replace(self.assignment.prompt, prefix=self.reply.text)
-        async with aclosing(model.stream(prompt)) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, Finish):
-                    self._finish = delta
-                else:
-                    self._take(delta)
-                    await self.appender.room()
-        await self.appender.flushed()
-
-    def _take(self, delta: Delta) -> None:
-        text = _clean(delta.text)
-        if not text:
-            return
-        part = self.reply.open_part
-        if part is None or part.kind != delta.kind:
-            part = self._begin(delta.kind)
-        part.pieces.append(text)
-        self.appender.append_text(text, part_id=part.id, kind=f"{delta.kind}-delta")
-
-    def _begin(self, kind: Kind) -> Part:
-        part = self.reply.open_part
-        if part is not None:
-            self._add({"type": f"{part.kind}-end", "id": part.id})
-        self._add({"type": f"{kind}-start", "id": str(len(self.reply.parts) + 1)})
-        return self.reply.parts[-1]
-
-    def _add(self, event: dict[str, Any]) -> None:
-        self.reply.fold(event)
-        self.appender.append(event)
-
-    def meta(self) -> dict[str, Any]:
-        """What is worth knowing of how the reply was made."""
-        meta: dict[str, Any] = {"model": self.assignment.model}
-        if self._finish is not None:
-            meta["finish_reason"] = self._finish.reason
-            if self._finish.usage is not None:
-                meta["prompt_tokens"] = self._finish.usage.prompt_tokens
-                meta["completion_tokens"] = self._finish.usage.completion_tokens
-        return meta
-
-
 def _outcome(pump: asyncio.Task[None]) -> Outcome:
     """How the model's stream ended. A lost right to write is not an outcome but an error."""
     if pump.cancelled():
@@ -249,45 +181,3 @@ def _outcome(pump: asyncio.Task[None]) -> Outcome:
         return Outcome(kind="failed", code=error.code)
     _logger.error("the model failed unexpectedly", exc_info=error)
     return Outcome(kind="failed", code="internal_error")
-
-
-_TEXT_OF_FAILURE = {
-    "provider_throttled": "The model provider is busy. Try again in a moment.",
-    "provider_unavailable": "The model provider does not answer. Try again.",
-    "prompt_rejected": "The model provider does not accept this prompt. Change it and try again.",
-}
-
-
-async def _close(
-    appender: Appender, reply: Reply, *, outcome: Outcome, meta: dict[str, Any]
-) -> None:
-    """Append the closing events and close: in one atomic step, after the reply is saved."""
-    part = reply.open_part
-    if part is not None:
-        appender.append({"type": f"{part.kind}-end", "id": part.id})
-    if reply.started:
-        appender.append({"type": "finish-step"})
-    if outcome.kind == "failed":
-        text = _TEXT_OF_FAILURE.get(outcome.code or "", "Something went wrong. Try again.")
-        appender.append({"type": "error", "errorText": text, "code": outcome.code})
-    elif outcome.kind == "stopped":
-        appender.append({"type": "abort", "reason": "stopped"})
-    ending: dict[str, Any] = {"outcome": outcome.kind, **meta}
-    if outcome.code:
-        ending["code"] = outcome.code
-    appender.append(
-        {
-            "type": "finish",
-            "finishReason": _FINISH_REASON.get(outcome.kind, meta.get("finish_reason", "stop")),
-            "messageMetadata": ending,
-        }
-    )
-    await appender.close(outcome)
-
-
-_FINISH_REASON = {"failed": "error", "interrupted": "interrupted", "stopped": "other"}
-
-
-def _clean(text: str) -> str:
-    """`text` without what a database or UTF-8 cannot hold: NUL and lone surrogates."""
-    return text.replace("\0", "").encode(errors="replace").decode()

@@ -6,26 +6,24 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from chat_app.errors import (
     Fenced,
     InvalidOffset,
-    LogUnavailable,
     OffsetExpired,
     StreamClosed,
     StreamNotFound,
 )
 from chat_app.streams import frame
+from chat_app.streams.appender import Appender
 from chat_app.streams.engine import Engine, open_engine
 from chat_app.streams.feed import Feed
+from chat_app.streams.follower import PAGE, Follower
 from chat_app.streams.keys import Keys
-from chat_app.streams.model import Batch, Outcome, StreamId, StreamState
+from chat_app.streams.model import Outcome, StreamId, StreamState
 from chat_app.streams.tail import Tail
-from chat_app.streams.writer import Appender, Writer
-
-_RETRY = 0.1  # seconds
-_PAGE = 1000
-"""Events a consumer that lags is given at once."""
+from chat_app.streams.writer import Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +140,7 @@ class StreamLog:
 
     async def follow(
         self, stream_id: StreamId, *, after: int = 0, compact: bool = False
-    ) -> "Follower":
+    ) -> Follower:
         """Replay what is behind cursor `after`, then go on live until the stream closes.
 
         Args:
@@ -157,7 +155,8 @@ class StreamLog:
         tail = await self._attach(stream_id)
         if not 0 <= after <= tail.end:
             raise InvalidOffset(f"the stream's newest offset is {tail.end}", tail=tail.end)
-        return Follower(self, stream_id, tail=tail, after=after, compact=compact)
+        fetch = partial(self._fetch, self._keys(stream_id), tail)
+        return Follower(tail, fetch=fetch, after=after, compact=compact)
 
     async def state(self, stream_id: StreamId) -> StreamState:
         """What the log knows of a stream now. Raises `StreamNotFound`."""
@@ -179,11 +178,11 @@ class StreamLog:
             self._stop_here(stream_id)
         return StreamState(tail=end, outcome=_outcome(outcome), stop_requested=not outcome)
 
-    async def fetch(self, stream_id: StreamId, tail: Tail, *, after: int) -> list[bytes]:
+    async def _fetch(self, keys: Keys, tail: Tail, after: int) -> list[bytes]:
         """The next frames behind `after`, from this process if it has them, else from the log."""
         if after >= tail.start:
-            return tail.frames(after=after, limit=_PAGE)
-        frames = await self._page(self._keys(stream_id), after=after)
+            return tail.frames(after=after, limit=PAGE)
+        frames = await self._page(keys, after=after)
         # A push that arrived meanwhile must not be sent twice.
         return frames[: tail.end - after]
 
@@ -213,7 +212,7 @@ class StreamLog:
         return tail
 
     async def _page(self, keys: Keys, *, after: int) -> list[bytes]:
-        frames = await self._engine.frames(keys.log, after=after, limit=_PAGE)
+        frames = await self._engine.frames(keys.log, after=after, limit=PAGE)
         if not frames or frame.offset_of(frames[0]) != after + 1:
             raise OffsetExpired("the log of this stream is gone")
         return frames
@@ -227,86 +226,6 @@ class StreamLog:
             tasks.create_task(self._writer.run(), name="stream writer")
             if self._engine.shared:
                 tasks.create_task(self._feed.run(), name="stream feed")
-
-
-class Follower:
-    """One consumer's way through a stream: a cursor and nothing else.
-
-    Iterate over it for batches until the stream closes, or call `next` with a time limit. A
-    cancelled wait loses nothing: the cursor moves only when a batch is handed over.
-
-    Attributes:
-        cursor: The offset of the last event handed over.
-    """
-
-    def __init__(
-        self, log: StreamLog, stream_id: StreamId, *, tail: Tail, after: int, compact: bool
-    ) -> None:
-        self.cursor = after
-        self._log = log
-        self._stream_id = stream_id
-        self._tail = tail
-        self._compact_until = tail.end if compact else 0
-
-    def __aiter__(self) -> "Follower":
-        return self
-
-    async def __anext__(self) -> Batch:
-        batch = await self.next()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
-
-    async def next(self) -> Batch | None:
-        """The next events, or None when the stream is closed and there are no more.
-
-        Raises:
-            StreamNotFound: The store has lost the stream and nobody writes it again.
-            OffsetExpired: The stream closed long ago and its log is gone.
-        """
-        tail = self._tail
-        await tail.beyond(self.cursor)
-        if self.cursor >= tail.end:
-            if tail.outcome is None:
-                raise StreamNotFound(f"stream {self._stream_id} is lost")
-            return None
-        frames = await self._frames(tail)
-        last = self.cursor + len(frames)
-        if self.cursor < self._compact_until:
-            frames = frame.compact(frames)
-        self.cursor = last
-        return Batch(last=last, data=b"".join(frames))
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called at each change, until `dismiss`: for those who need no task."""
-        self._tail.listen(listener)
-
-    def dismiss(self, listener: Callable[[], None]) -> None:
-        """Call `listener` no more."""
-        self._tail.dismiss(listener)
-
-    def take(self) -> bytes:
-        """The next events, if they are at hand; else nothing, and `next` knows more."""
-        tail, cursor = self._tail, self.cursor
-        if not tail.start <= cursor < tail.end or cursor < self._compact_until:
-            return b""
-        data, self.cursor = tail.after(cursor, limit=_PAGE)
-        return data
-
-    @property
-    def live(self) -> bool:
-        """Whether everything there is was handed over, and more may follow."""
-        return not self._tail.behind(self.cursor)
-
-    async def _frames(self, tail: Tail) -> list[bytes]:
-        """What follows the cursor, as soon as the store has it again if it has lost it."""
-        while True:
-            try:
-                return await self._log.fetch(self._stream_id, tail, after=self.cursor)
-            except (LogUnavailable, OffsetExpired):
-                if tail.lost or tail.outcome is not None:
-                    raise
-            await asyncio.sleep(_RETRY)
 
 
 @asynccontextmanager

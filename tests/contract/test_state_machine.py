@@ -32,11 +32,12 @@ from hypothesis.stateful import (
 
 from chat_app.errors import Fenced, InvalidOffset, StreamClosed, StreamNotFound
 from chat_app.streams import frame
+from chat_app.streams.appender import Appender
 from chat_app.streams.engine import Engine
+from chat_app.streams.follower import Follower
 from chat_app.streams.keys import Keys
-from chat_app.streams.log import Follower, LogOptions, StreamLog, serve_log
+from chat_app.streams.log import LogOptions, StreamLog, serve_log
 from chat_app.streams.model import Outcome, StreamId
-from chat_app.streams.writer import Appender
 from tests.support.redis_server import RedisServer
 
 OPTIONS = LogOptions(timeout=timedelta(seconds=5), pulse=timedelta(milliseconds=20))

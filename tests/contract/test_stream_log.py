@@ -8,9 +8,9 @@ import pytest
 
 from chat_app.errors import Fenced, InvalidOffset, StreamClosed, StreamNotFound
 from chat_app.streams import frame
+from chat_app.streams.appender import Appender
 from chat_app.streams.log import StreamLog
 from chat_app.streams.model import Outcome, StreamId
-from chat_app.streams.writer import Appender
 from tests.contract.conftest import Processes
 
 pytestmark = pytest.mark.anyio

@@ -423,6 +423,54 @@ async def test_a_producer_whose_claim_is_old_does_not_write_again_what_the_store
     assert (await here.chat(alice)).open_stream is not None
 
 
+async def test_a_stream_that_both_its_producer_and_the_store_have_lost_is_interrupted(
+    here: ServerProcess,
+    elsewhere: ServerProcess,
+    redis_url: str,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    stream_id, first = await begun(here, model, alice, "To the ", until="To the ")
+    token = 1
+    await StreamRepository(here.database).checkpoint(
+        alice, StoredStreamId(stream_id), fencing_token=token, text="To "
+    )
+    first.cancel()
+    await ended(first)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+
+    await elsewhere.producer.produce(alice, stream_id)
+
+    chat = await here.chat(alice)
+    assert (chat.messages[-1].text, chat.messages[-1].status) == ("To ", "interrupted")
+    assert other_model.prompts == []
+
+
+async def test_a_stream_is_taken_over_only_so_often(
+    here: ServerProcess,
+    other_process: Database,
+    redis_url: str,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    stream_id, first = await begun(here, model, alice, "To the ", until="To the ")
+    first.cancel()
+    await ended(first)
+
+    async with server_process(redis_url, other_process, other_model, max_takeovers=0) as elsewhere:
+        await elsewhere.producer.produce(alice, stream_id)
+        data = await elsewhere.everything(stream_id)
+
+    reply = (await here.chat(alice)).messages[-1]
+    assert (reply.text, reply.status) == ("To the ", "interrupted")
+    assert text_of(data) == "To the "
+    assert events(data)[-1]["messageMetadata"]["outcome"] == "interrupted"
+    assert other_model.prompts == []
+
+
 async def test_a_stream_of_a_chat_that_is_gone_is_nobodys(
     here: ServerProcess, alice: Identity, bob: Identity
 ) -> None:
@@ -432,3 +480,20 @@ async def test_a_stream_of_a_chat_that_is_gone_is_nobodys(
     for owner, wrong in ((bob, stream_id), (alice, StoredStreamId("\0"))):
         with pytest.raises(ChatNotFound):
             await streams.is_newest_claim(owner, wrong, fencing_token=1)
+
+
+async def test_a_reply_of_which_nothing_is_left_ends_without_a_message(
+    elsewhere: ServerProcess, redis_url: str, alice: Identity
+) -> None:
+    stream_id = await elsewhere.ask(alice)
+    await StreamRepository(elsewhere.database).claim(alice, StoredStreamId(stream_id))
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+
+    with anyio.fail_after(TOO_LONG):
+        await elsewhere.producer.produce(alice, stream_id)
+
+    chat = await elsewhere.chat(alice)
+    assert [message.role for message in chat.messages] == ["user"]
+    assert chat.newest_stream is not None
+    assert chat.newest_stream.outcome == "interrupted"

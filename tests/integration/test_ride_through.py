@@ -19,9 +19,9 @@ import redis.asyncio as redis
 
 from chat_app.errors import LogUnavailable
 from chat_app.streams import frame
+from chat_app.streams.appender import Appender
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.streams.model import Outcome, StreamId
-from chat_app.streams.writer import Appender
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 

@@ -26,7 +26,8 @@ from chat_app.generation.llm import Finish
 from chat_app.generation.task import Generations
 from chat_app.identity.identity import Identity
 from chat_app.streams import frame
-from chat_app.streams.log import Follower, LogOptions
+from chat_app.streams.follower import Follower
+from chat_app.streams.log import LogOptions
 from chat_app.turns import Turn, Turns
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_llm import ScriptedLLM

@@ -109,6 +109,7 @@ async def server_process(
     *,
     streams: StreamRepository | None = None,
     checkpoint_interval: timedelta = NEVER,
+    max_takeovers: int = 10,
     options: LogOptions = _OPTIONS,
 ) -> AsyncGenerator[ServerProcess]:
     """The parts of a process that answers with `model`."""
@@ -118,6 +119,7 @@ async def server_process(
             Replies(streams or StreamRepository(database)),
             models=lambda _name: model,
             checkpoint_interval=checkpoint_interval,
+            max_takeovers=max_takeovers,
             survives=not url.startswith("memory://"),
         )
         yield ServerProcess(url=url, database=database, log=log, producer=producer)

@@ -1,0 +1,185 @@
+"""What a producer holds: the right to write one stream, and what it has written."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from chat_app.errors import ChatAppError, Fenced, StreamClosed
+from chat_app.streams import frame
+from chat_app.streams.keys import Keys
+from chat_app.streams.model import Outcome, StreamId
+from chat_app.streams.tail import Tail
+
+_ROOM = 256 * 1024
+"""Characters a producer may be ahead of the store before `Appender.room` makes it wait."""
+
+
+class _Text:
+    """Text deltas of one part that no flush has taken yet."""
+
+    __slots__ = ("kind", "part_id", "pieces")
+
+    def __init__(self, kind: str, part_id: str, text: str) -> None:
+        self.kind, self.part_id, self.pieces = kind, part_id, [text]
+
+    def encode(self) -> bytes:
+        return frame.delta_json(self.kind, self.part_id, "".join(self.pieces))
+
+
+class Appender:
+    """One producer's right to write one stream.
+
+    Appending never waits: events are durable once `flushed` returns, and viewers see them only
+    then. If the store restarts empty, the stream is written again at the same offsets.
+
+    Attributes:
+        tail: The whole stream so far, as far as it is durable.
+        keys: Where the stream lives in the store.
+        stop_requested: Somebody asked for the end of this stream.
+        still_owner: Asks whoever gave out the token whether a newer one has been given out.
+    """
+
+    def __init__(
+        self,
+        stream_id: StreamId,
+        *,
+        token: int,
+        tail: Tail,
+        keys: Keys,
+        wake: "Callable[[Appender], None]",
+        still_owner: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self.stream_id = stream_id
+        self.tail = tail
+        self.stop_requested = asyncio.Event()
+        self.keys = keys
+        self._token = str(token)
+        self.still_owner = still_owner
+        self._wake = wake
+        self._pending: list[bytes | _Text] = []
+        self._pending_chars = 0
+        self._unconfirmed: list[bytes] = []  # frames of the flush under way, kept to send again
+        self._restore = False
+        self._outcome: Outcome | None = None  # what the producer wants
+        self._asked: Outcome | None = None  # what the flush under way carries
+        self._error: ChatAppError | None = None
+        self._confirmed = asyncio.Event()  # set at each answer of the store
+        self._confirmed_once = False  # since the last pulse
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Add an event.
+
+        Raises:
+            Fenced: Another producer has taken the stream over.
+            StreamClosed: The stream has ended.
+        """
+        self._check()
+        self._pending.append(frame.event_json(event))
+        self._wake(self)
+
+    def append_text(self, text: str, *, part_id: str, kind: str = "text-delta") -> None:
+        """Add a delta to a text or reasoning part; raises as `append` does."""
+        self._check()
+        self._pending_chars += len(text)
+        newest = self._pending[-1] if self._pending else None
+        if isinstance(newest, _Text) and newest.part_id == part_id and newest.kind == kind:
+            newest.pieces.append(text)
+        else:
+            self._pending.append(_Text(kind, part_id, text))
+        self._wake(self)
+
+    async def room(self) -> None:
+        """Return when the store has caught up enough for more; a fast producer calls it often."""
+        if self._pending_chars > _ROOM:
+            await self._until(lambda: self._pending_chars <= _ROOM)
+
+    async def flushed(self) -> None:
+        """Return when everything appended is durable; raises as `append` does."""
+        await self._until(lambda: not self._pending and not self._unconfirmed)
+
+    async def close(self, outcome: Outcome) -> None:
+        """End the stream with what was appended last, in one atomic step; final and idempotent.
+
+        Raises:
+            Fenced: Another producer has taken the stream over.
+        """
+        if self._outcome is None:
+            self._check()
+            self._outcome = outcome
+            self._wake(self)
+        await self._until(lambda: self.tail.outcome is not None)
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._outcome is not None:
+            raise StreamClosed(f"stream {self.stream_id} has ended")
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            if self._error is not None:
+                raise self._error
+            self._confirmed.clear()
+            await self._confirmed.wait()
+
+    def request(self, args: list[str | bytes], lifetime: Callable[[Outcome | None], str]) -> None:
+        """Add to `args` what `append.lua` is to do now; the same again until it is answered."""
+        first = self.tail.end + 1
+        if not self._unconfirmed and self._pending:
+            pending, self._pending, self._pending_chars = self._pending, [], 0
+            self._unconfirmed = [
+                frame.encode(offset, item if isinstance(item, bytes) else item.encode())
+                for offset, item in enumerate(pending, first)
+            ]
+        frames, restore = self._unconfirmed, "0"
+        if self._restore:
+            frames, first, restore = self.tail.frames(after=0) + frames, 1, "1"
+        self._asked = None if self._pending else self._outcome
+        outcome = "" if self._asked is None else str(self._asked)
+        args += (self._token, str(first), restore, outcome)
+        args += (lifetime(self._asked), str(len(frames)))
+        args += frames
+
+    def answered(self, status: bytes, *, stop: bool) -> None:
+        """Take the store's answer to the last `request`."""
+        if stop:
+            self.stop_requested.set()
+        if status == b"ok":
+            frames, self._unconfirmed = self._unconfirmed, []
+            self._restore = False
+            self.tail.append(frames, outcome=self._asked)
+        elif status == b"gap":
+            # The store restarted from an older copy of itself.
+            self._restore = True
+        elif status == b"lost":
+            # It restarted empty, and with the stream it forgot who owns it: `restore` or `fence`.
+            return
+        elif status == b"fenced":
+            self.fence()
+            return
+        else:
+            self._error = StreamClosed(f"stream {self.stream_id} has ended")
+        self._confirmed_once = True
+        self._confirmed.set()
+        if self._error is None and (self._pending or self._restore or self._closing):
+            self._wake(self)
+
+    def restore(self) -> None:
+        """Write the whole stream again, at the same offsets."""
+        self._restore = True
+        self._wake(self)
+
+    def fence(self) -> None:
+        """Give up: a newer producer owns the stream."""
+        self._error = Fenced(f"another producer has taken over stream {self.stream_id}")
+        self._confirmed.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the stream is open and nothing has been flushed since the last time asked."""
+        idle, self._confirmed_once = not self._confirmed_once, False
+        return idle and self._error is None and self.tail.outcome is None
+
+    @property
+    def _closing(self) -> bool:
+        return self._outcome is not None and self.tail.outcome is None

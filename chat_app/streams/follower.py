@@ -1,0 +1,94 @@
+"""What a consumer holds: a cursor, and nothing else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from chat_app.errors import LogUnavailable, OffsetExpired, StreamNotFound
+from chat_app.streams import frame
+from chat_app.streams.model import Batch
+from chat_app.streams.tail import Tail
+
+PAGE = 1000
+"""Events a consumer that lags is given at once."""
+
+_RETRY = 0.1  # seconds
+
+Fetch = Callable[[int], Awaitable[list[bytes]]]
+"""The frames that follow a cursor; raises `OffsetExpired` where the log has none."""
+
+
+class Follower:
+    """One consumer's way through a stream: a cursor and nothing else.
+
+    Iterate over it for batches until the stream closes, or call `next` with a time limit. A
+    cancelled wait loses nothing: the cursor moves only when a batch is handed over.
+
+    Attributes:
+        cursor: The offset of the last event handed over.
+    """
+
+    def __init__(self, tail: Tail, *, fetch: Fetch, after: int, compact: bool) -> None:
+        self.cursor = after
+        self._tail = tail
+        self._fetch = fetch
+        self._compact_until = tail.end if compact else 0
+
+    def __aiter__(self) -> "Follower":
+        return self
+
+    async def __anext__(self) -> Batch:
+        batch = await self.next()
+        if batch is None:
+            raise StopAsyncIteration
+        return batch
+
+    async def next(self) -> Batch | None:
+        """The next events, or None when the stream is closed and there are no more.
+
+        Raises:
+            StreamNotFound: The store has lost the stream and nobody writes it again.
+            OffsetExpired: The stream closed long ago and its log is gone.
+        """
+        tail = self._tail
+        await tail.beyond(self.cursor)
+        if self.cursor >= tail.end:
+            if tail.outcome is None:
+                raise StreamNotFound("the store has lost this stream")
+            return None
+        frames = await self._frames(tail)
+        last = self.cursor + len(frames)
+        if self.cursor < self._compact_until:
+            frames = frame.compact(frames)
+        self.cursor = last
+        return Batch(last=last, data=b"".join(frames))
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called at each change, until `dismiss`: for those who need no task."""
+        self._tail.listen(listener)
+
+    def dismiss(self, listener: Callable[[], None]) -> None:
+        """Call `listener` no more."""
+        self._tail.dismiss(listener)
+
+    def take(self) -> bytes:
+        """The next events, if they are at hand; else nothing, and `next` knows more."""
+        tail, cursor = self._tail, self.cursor
+        if not tail.start <= cursor < tail.end or cursor < self._compact_until:
+            return b""
+        data, self.cursor = tail.after(cursor, limit=PAGE)
+        return data
+
+    @property
+    def live(self) -> bool:
+        """Whether everything there is was handed over, and more may follow."""
+        return not self._tail.behind(self.cursor)
+
+    async def _frames(self, tail: Tail) -> list[bytes]:
+        """What follows the cursor, as soon as the store has it again if it has lost it."""
+        while True:
+            try:
+                return await self._fetch(self.cursor)
+            except (LogUnavailable, OffsetExpired):
+                if tail.lost or tail.outcome is not None:
+                    raise
+            await asyncio.sleep(_RETRY)
