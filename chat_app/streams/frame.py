@@ -23,12 +23,14 @@ HEARTBEAT = b": keep-alive\n\n"
 
 _DELTA = b'"delta":"'
 _END = b'"}\n\n'
+_QUOTES = 8  # of type and id, before the text
+_HEADS = (b'data: {"type":"text-delta","id":"', b'data: {"type":"reasoning-delta","id":"')
 
 
 def event_json(event: Mapping[str, Any]) -> bytes:
     """Encode an event; fields that are None are left out, as the protocol wants it."""
     present = {key: value for key, value in event.items() if value is not None}
-    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def delta_json(kind: str, part_id: str, text: str) -> bytes:
@@ -65,21 +67,26 @@ def compact(frames: Iterable[bytes]) -> Iterator[bytes]:
     Gives the same message for a fraction of the bytes and of the client's work. Joining the
     escaped text of JSON strings gives the escaped joined text, so nothing is parsed.
     """
-    kind, texts, last = b"", [], b""
+    run, texts, last = b"", [], b""
     for frame in frames:
         offset, _, body = frame.partition(b"\n")
-        head, delta, text = body.partition(_DELTA)
-        if delta and head == kind:
-            texts.append(text[: -len(_END)])
-            last = offset
-            continue
-        if texts:
-            yield b"%b\n%b%b%b%b" % (last, kind, _DELTA, b"".join(texts), _END)
+        head, text = _cut(body)
+        if texts and head != run:
+            yield b"%b\n%b%b%b%b" % (last, run, _DELTA, b"".join(texts), _END)
             texts = []
-        if delta:
-            kind, texts, last = head, [text[: -len(_END)]], offset
+        if head:
+            run, last = head, offset
+            texts.append(text)
         else:
-            kind = b""
             yield frame
     if texts:
-        yield b"%b\n%b%b%b%b" % (last, kind, _DELTA, b"".join(texts), _END)
+        yield b"%b\n%b%b%b%b" % (last, run, _DELTA, b"".join(texts), _END)
+
+
+def _cut(body: bytes) -> tuple[bytes, bytes]:
+    """What stands before a delta's text, and the text; nothing if it is not a plain delta."""
+    head, _, text = body.partition(_DELTA)
+    # Only what `delta_json` made: no other field before the text, and none behind it.
+    if head.startswith(_HEADS) and head.count(b'"') == _QUOTES and b'","' not in text:
+        return head, text[: -len(_END)]
+    return b"", b""

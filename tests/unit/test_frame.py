@@ -131,3 +131,18 @@ def _merged(reply: Reply) -> Reply:
     for part in reply.parts:
         part.pieces = [part.text] if part.pieces else []
     return reply
+
+
+def test_a_delta_within_another_event_is_left_alone() -> None:
+    events = [
+        {"type": "data-n", "data": {"delta": "x"}},
+        {"type": "text-delta", "id": "1", "delta": "y", "providerMetadata": {"p": {"delta": "z"}}},
+        {"type": "text-delta", "id": "1", "providerMetadata": {"p": {}}, "delta": "w"},
+    ]
+    frames = [frame.encode(i, frame.event_json(event)) for i, event in enumerate(events, start=1)]
+
+    assert list(frame.compact(frames)) == frames
+
+
+def test_a_lone_surrogate_in_any_event_ends_no_stream() -> None:
+    assert frame.event_json({"type": "error", "errorText": "a\ud800b"}).endswith(b'"a?b"}')
