@@ -60,6 +60,7 @@ class Appender:
         self._pending_chars = 0
         self._unconfirmed: list[bytes] = []  # frames of the flush under way, kept to send again
         self._restore = False
+        self._end = tail.end  # how far this producer knows the stream to be durable
         self._outcome: Outcome | None = None  # what the producer wants
         self._asked: Outcome | None = None  # what the flush under way carries
         self._error: ChatAppError | None = None
@@ -124,7 +125,7 @@ class Appender:
 
     def request(self, args: list[str | bytes], lifetime: Callable[[Outcome | None], str]) -> None:
         """Add to `args` what `append.lua` is to do now; the same again until it is answered."""
-        first = self.tail.end + 1
+        first = self._end + 1
         if not self._unconfirmed and self._pending:
             pending, self._pending, self._pending_chars = self._pending, [], 0
             self._unconfirmed = [
@@ -147,7 +148,14 @@ class Appender:
         if status == b"ok":
             frames, self._unconfirmed = self._unconfirmed, []
             self._restore = False
-            self.tail.append(frames, outcome=self._asked)
+            if self.tail.end == self._end:
+                self._end += len(frames)
+                self.tail.append(frames, outcome=self._asked)
+            else:
+                # A newer producer of this very process has opened the stream meanwhile: its tail
+                # holds these frames already.
+                self.fence()
+                return
         elif status == b"gap":
             # The store restarted from an older copy of itself.
             self._restore = True
@@ -174,9 +182,8 @@ class Appender:
         self._error = Fenced(f"another producer has taken over stream {self.stream_id}")
         self._confirmed.set()
 
-    @property
-    def idle(self) -> bool:
-        """Whether the stream is open and nothing has been flushed since the last time asked."""
+    def has_rested(self) -> bool:
+        """Whether the stream is open and nothing has been flushed since this was last asked."""
         idle, self._confirmed_once = not self._confirmed_once, False
         return idle and self._error is None and self.tail.outcome is None
 

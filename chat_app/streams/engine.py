@@ -86,7 +86,7 @@ class Engine:
         """A connection that receives what the scripts publish."""
         pubsub = self._client.pubsub()
         try:
-            yield Subscription(pubsub)
+            yield Subscription(pubsub, timeout=self._timeout)
         finally:
             await pubsub.aclose()
 
@@ -134,20 +134,23 @@ class _Line:
 class Subscription:
     """Channels of one connection. It ends with `LogUnavailable` when the connection does."""
 
-    def __init__(self, pubsub: Any) -> None:
+    def __init__(self, pubsub: Any, *, timeout: float) -> None:
         self._pubsub = pubsub
+        self._timeout = timeout
 
     async def add(self, channel: str) -> None:
         """Receive what is published on `channel` from now on."""
         try:
-            await self._pubsub.subscribe(channel)
+            async with asyncio.timeout(self._timeout):
+                await self._pubsub.subscribe(channel)
         except STORE_ERRORS as error:
             raise _unavailable(error) from error
 
     async def remove(self, channel: str) -> None:
         """Receive no more of `channel`."""
         try:
-            await self._pubsub.unsubscribe(channel)
+            async with asyncio.timeout(self._timeout):
+                await self._pubsub.unsubscribe(channel)
         except STORE_ERRORS as error:
             raise _unavailable(error) from error
 

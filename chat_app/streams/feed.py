@@ -91,6 +91,8 @@ class Feed:
                 if not away:
                     _logger.warning("%s; trying until it does", error)
                 away = True
+            except Exception:  # outermost frame of the task: without it no viewer would go on
+                _logger.exception("receiving failed; trying again")
             finally:
                 self._subscription = None
             await asyncio.sleep(_RETRY)

@@ -55,11 +55,14 @@ class Follower:
             if tail.outcome is None:
                 raise StreamNotFound("the store has lost this stream")
             return None
-        frames = await self._frames(tail)
-        last = self.cursor + len(frames)
+        frames = await self._frames(tail, after=self.cursor)
         if self.cursor < self._compact_until:
-            frames = frame.compact(frames)
-        self.cursor = last
+            # All of it before any of it is merged: what is merged page by page has seams.
+            while (end := self.cursor + len(frames)) < self._compact_until:
+                frames += await self._frames(tail, after=end)
+            self.cursor = last = self.cursor + len(frames)
+            return Batch(last=last, data=b"".join(frame.compact(frames)))
+        self.cursor = last = self.cursor + len(frames)
         return Batch(last=last, data=b"".join(frames))
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -83,11 +86,11 @@ class Follower:
         """Whether everything there is was handed over, and more may follow."""
         return not self._tail.behind(self.cursor)
 
-    async def _frames(self, tail: Tail) -> list[bytes]:
-        """What follows the cursor, as soon as the store has it again if it has lost it."""
+    async def _frames(self, tail: Tail, *, after: int) -> list[bytes]:
+        """What follows offset `after`, as soon as the store has it again if it has lost it."""
         while True:
             try:
-                return await self._fetch(self.cursor)
+                return await self._fetch(after)
             except (LogUnavailable, OffsetExpired):
                 if tail.lost or tail.outcome is not None:
                     raise

@@ -67,7 +67,8 @@ def compact(frames: Iterable[bytes]) -> Iterator[bytes]:
     Gives the same message for a fraction of the bytes and of the client's work. Joining the
     escaped text of JSON strings gives the escaped joined text, so nothing is parsed.
     """
-    run, texts, last = b"", [], b""
+    run, last = b"", b""
+    texts: list[bytes] = []
     for frame in frames:
         offset, _, body = frame.partition(b"\n")
         head, text = _cut(body)

@@ -2,17 +2,18 @@
 
 While a flush is under way new events pile up; the next flush takes them all, and neighbouring
 text deltas of a stream become one event. An idle writer adds no delay; a busy one sends fewer,
-larger commands, two milliseconds apart at least, and the store's speed is the back-pressure.
+larger commands, three milliseconds apart at least, and the store's speed is the back-pressure.
 """
 
 import asyncio
 import logging
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from itertools import islice
+from typing import Any
 
-from chat_app.errors import LogUnavailable
+from chat_app.errors import ChatNotFound, LogUnavailable
 from chat_app.streams.appender import Appender
 from chat_app.streams.engine import Engine
 from chat_app.streams.model import Outcome
@@ -34,7 +35,7 @@ class Writer:
         log_ttl: timedelta,
         open_ttl: timedelta,
         pulse: timedelta,
-        on_fenced: Callable[[Appender], Awaitable[None]],
+        on_fenced: Callable[[Appender], Coroutine[Any, Any, None]],
     ) -> None:
         self._engine = engine
         self._pulse = pulse.total_seconds()
@@ -43,8 +44,9 @@ class Writer:
         self._dirty: dict[Appender, None] = {}  # a set that keeps its order
         self._work = asyncio.Event()  # set while something is dirty
         self._open: weakref.WeakSet[Appender] = weakref.WeakSet()  # each held by its producer
-        # Streams the store has lost, until it is known who may write them again; ended by `run`.
-        self._asking: dict[Appender, asyncio.Task[None]] = {}
+        self._earliest = 0.0  # when the next flush may begin, by the loop's clock
+        self._asking: set[Appender] = set()  # the store has lost their streams: who may restore?
+        self._helping: set[asyncio.Task[None]] = set()  # ended by `run`
 
     def add(self, appender: Appender) -> None:
         """Flush for `appender` from now on, as long as its producer holds it."""
@@ -62,7 +64,7 @@ class Writer:
         try:
             await self._run()
         finally:
-            helping = [pulse, *self._asking.values()]
+            helping = [pulse, *self._helping]
             for task in helping:
                 task.cancel()
             await asyncio.gather(*helping, return_exceptions=True)
@@ -76,33 +78,39 @@ class Writer:
         while True:
             await asyncio.sleep(self._pulse)
             for appender in list(self._open):
-                if appender.idle:
+                if appender.has_rested():
                     self.wake(appender)
 
     async def _run(self) -> None:
         delay = _FIRST_RETRY
-        loop = asyncio.get_running_loop()
-        earliest = 0.0
         while True:
-            await self._work.wait()
-            if (wait := earliest - loop.time()) > 0:
-                await asyncio.sleep(wait)
-            earliest = loop.time() + _GAP
-            batch = list(islice(self._dirty, _STREAMS_PER_FLUSH))
-            for appender in batch:
-                del self._dirty[appender]
-            if not self._dirty:
-                self._work.clear()
+            batch = await self._next_batch()
             try:
                 await self._flush(batch)
                 delay = _FIRST_RETRY
+                continue
             except LogUnavailable as error:
                 if delay == _FIRST_RETRY:
                     _logger.warning("%s; trying until it does", error)
-                for appender in batch:
-                    self.wake(appender)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LAST_RETRY)
+            except Exception:  # outermost frame of the task: without it no stream would go on
+                _logger.exception("a flush failed; trying again")
+            for appender in batch:
+                self.wake(appender)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LAST_RETRY)
+
+    async def _next_batch(self) -> list[Appender]:
+        await self._work.wait()
+        clock = asyncio.get_running_loop().time
+        if (wait := self._earliest - clock()) > 0:
+            await asyncio.sleep(wait)
+        self._earliest = clock() + _GAP
+        batch = list(islice(self._dirty, _STREAMS_PER_FLUSH))
+        for appender in batch:
+            del self._dirty[appender]
+        if not self._dirty:
+            self._work.clear()
+        return batch
 
     async def _flush(self, batch: list[Appender]) -> None:
         keys: list[str] = []
@@ -114,10 +122,16 @@ class Writer:
         for appender, (status, _tail, stop) in zip(batch, replies, strict=True):
             appender.answered(status, stop=stop == b"1")
             if status == b"fenced":
-                await self._on_fenced(appender)
-            elif status == b"lost":
-                task = asyncio.create_task(self._ask(appender), name="stream owner")
-                self._asking[appender] = task
+                self._help(self._on_fenced(appender))
+            elif status == b"lost" and appender not in self._asking:
+                self._asking.add(appender)
+                self._help(self._ask(appender))
+
+    def _help(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` beside the flushes, none of which may wait for one stream alone."""
+        task = asyncio.create_task(work, name="stream help")
+        self._helping.add(task)
+        task.add_done_callback(self._helping.discard)
 
     async def _ask(self, appender: Appender) -> None:
         """Find out whether this producer may write again what the store has lost.
@@ -129,10 +143,14 @@ class Writer:
             try:
                 owner = await appender.still_owner()
                 break
+            except ChatNotFound as error:  # nobody's: the stream's chat is gone
+                _logger.info("stream %s is given up: %s", appender.stream_id, error)
+                owner = False
+                break
             except Exception:  # outermost frame of its task; without an answer nothing is written
                 _logger.exception("cannot tell who owns stream %s", appender.stream_id)
                 await asyncio.sleep(_LAST_RETRY)
-        del self._asking[appender]
+        self._asking.discard(appender)
         if owner:
             appender.restore()
         else:

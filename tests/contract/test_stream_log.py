@@ -364,3 +364,47 @@ async def test_a_viewer_that_left_leaves_nothing_behind(
 
     assert len(asyncio.all_tasks()) == tasks
     await producer.close(COMPLETED)
+
+
+async def test_a_long_replay_is_compacted_without_a_seam(
+    processes: Processes, stream_id: StreamId
+) -> None:
+    producer = await processes.here.open(stream_id, token=1)
+    producer.append({"type": "start", "messageId": "reply"})
+    for word in range(2500):
+        # Two parts in turn, so that no two of these are merged when they are written.
+        producer.append_text(f"w{word} ", part_id="1")
+        if word % 100 == 0:
+            await producer.flushed()
+        if word % 2:
+            producer.append({"type": "data-n", "data": word})
+    await producer.flushed()
+    follower = await processes.elsewhere.follow(stream_id, compact=True)
+
+    first = await follower.next()
+
+    assert first is not None
+    assert first.last == producer.tail.end
+    await producer.close(COMPLETED)
+
+
+async def test_an_answer_that_comes_after_a_takeover_here_adds_nothing(
+    log: StreamLog, stream_id: StreamId
+) -> None:
+    old = await written(log, stream_id, words=1)
+    args: list[str | bytes] = []
+    old.append_text("landed ", part_id="1")
+    old.request(args, lambda _outcome: "60000")
+    keys = old.keys
+    await log._engine.run("append", keys=[keys.state, keys.log], args=args)
+    new = await log.open(stream_id, token=2)
+    old.answered(b"ok", stop=False)
+    new.append_text("new", part_id="1")
+    await new.close(COMPLETED)
+
+    whole = await everything(log, stream_id)
+
+    assert text(whole) == "w0 landed new"
+    assert offsets(whole) == [1, 2, 3, 4]
+    with pytest.raises(Fenced):
+        old.append_text("late", part_id="1")
