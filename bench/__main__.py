@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -21,6 +20,8 @@ _RESULTS = ROOT / "bench" / "results"
 _PAGE = ROOT / "docs" / "benchmarks.md"
 _FULL = Pace(window=8.0, pour=2.0)
 _QUICK = Pace(window=3.0, pour=1.0)
+_TRIES = 2  # of one measurement, if other programs disturb it
+_PATIENCE = 10.0  # seconds to wait for other programs before each
 
 
 def main() -> None:
@@ -85,11 +86,23 @@ def _measure_all(scenarios: Sequence[Scenario], *, rounds: int, pace: Pace) -> l
 def _measure(
     scenario: Scenario, contender: Contender, *, pace: Pace, folder: Path, progress: Progress
 ) -> dict[str, Any]:
-    try:
-        found = measure(scenario, contender, pace=pace, folder=folder, tick=progress.tick)
-    except (MeasurementFailed, OSError) as error:
-        return {"metrics": {}, "checks": {"ok": False, "error": str(error)}}
-    return found | {"load_average": os.getloadavg()[0]}
+    """The least disturbed of at most `_TRIES`; an undisturbed one at once."""
+    tries: list[dict[str, Any]] = []
+    while len(tries) < _TRIES:
+        machine.wait_until_quiet(seconds=_PATIENCE, tick=progress.tick)
+        try:
+            found = measure(scenario, contender, pace=pace, folder=folder, tick=progress.tick)
+        except (MeasurementFailed, OSError) as error:
+            return {"metrics": {}, "checks": {"ok": False, "error": str(error)}}
+        tries.append(found)
+        # What did not arrive as it was sent is a result, however disturbed: it is never dropped.
+        if _others(found) < machine.QUIET or not found["checks"]["ok"]:
+            return found | {"tries": len(tries)}
+    return min(tries, key=_others) | {"tries": _TRIES}
+
+
+def _others(found: dict[str, Any]) -> float:
+    return found["metrics"].get("others_share", 0.0)
 
 
 def _write(results: dict[str, Any], *, name: str) -> None:

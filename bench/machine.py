@@ -3,6 +3,8 @@
 import os
 import platform
 import subprocess
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +12,13 @@ from pathlib import Path
 import psutil
 
 from bench.children import NODE, PEER
+from bench.proc import machine_busy_seconds
 from tests.support.programs import REDIS_SERVER, find
+
+QUIET = 0.05
+"""Share of the machine that other programs may use without disturbing a measurement."""
+
+_LOOK = 1.0  # seconds
 
 
 def describe() -> dict[str, str]:
@@ -27,6 +35,17 @@ def describe() -> dict[str, str]:
         f"redis {_pinned(lock, 'redis')}",
         "Redis": _told(find(REDIS_SERVER)).partition("v=")[2].split()[0],
     }
+
+
+def wait_until_quiet(*, seconds: float, tick: Callable[[], None]) -> None:
+    """Return when other programs leave the machine alone, or `seconds` are over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        tick()
+        before = machine_busy_seconds()
+        time.sleep(_LOOK)
+        if (machine_busy_seconds() - before) / _LOOK / (os.cpu_count() or 1) < QUIET:
+            return
 
 
 def _processor() -> str:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from bench.budgets import BUDGETS, Summary, budget_of
+from bench.machine import QUIET
 from bench.scenarios import OURS, OURS_COMPACTED, PEER, PEER_AS_DOCUMENTED, SCENARIOS, Scenario
 
 _METRICS: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -33,7 +34,7 @@ _METRICS: Mapping[str, tuple[tuple[str, str], ...]] = {
 _PAIRS = ((OURS, PEER), (OURS_COMPACTED, PEER), (OURS, PEER_AS_DOCUMENTED))
 _MARKS = {True: "✓", False: "✗", None: ""}
 _DISTURBING = (
-    ("others_share", 0.05, "other programs used more than 5 % of the machine"),
+    ("others_share", QUIET, "other programs used more than 5 % of the machine"),
     ("load_cores", 0.8, "the load generator was near its limit"),
 )
 _RESULTS = re.compile(r"(<!-- results -->\n).*(\n<!-- /results -->)", re.DOTALL)

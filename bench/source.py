@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from bench.stamps import brief_stamp, stamp
-from chat_app.streams.writer import Appender
+from chat_app.streams.appender import Appender
 
 _TICK = 1000  # µs
 _BREATH = 64  # deltas in a row before an unthrottled source gives the event loop a turn
