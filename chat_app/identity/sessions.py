@@ -33,7 +33,7 @@ class NewSession:
 class Sessions:
     """Who bears which token.
 
-    Guarantees (tests/integration/test_identity.py):
+    Guarantees (tests/integration/test_identity_sessions.py):
       Secrecy  the database holds no token, only its SHA-256; tokens have 256 bits of entropy.
       Expiry   a token is refused `lifetime` after it was made.
     """
