@@ -1,7 +1,6 @@
 """The conversation on the page: what it shows, and what the reader can do."""
 
 from dataclasses import dataclass
-from uuid import uuid4
 
 import reflex as rx
 from reflex.event import EventType
@@ -79,12 +78,12 @@ class ConversationState(rx.State):
 
     @rx.event
     async def send(self, text: str, message_id: str) -> EventType[()] | None:
-        """Ask. The id makes a repeated request one turn; on the empty page a chat is made."""
+        """Ask. The id makes a repeated request one turn, and on the empty page one chat."""
         identity = await identify(self)
         if identity is None:
             return None
         is_new = not self.shown_chat_id
-        chat_id = self.shown_chat_id or uuid4().hex
+        chat_id = chat_of_prompt(message_id, shown_chat_id=self.shown_chat_id)
         try:
             turn = await services().turns.send(
                 identity, chat_id=chat_id, message_id=message_id, text=text
@@ -151,6 +150,14 @@ class ConversationState(rx.State):
     def _refuse(self, error: ChatAppError) -> None:
         self.refusals += 1
         self.send_trouble = explain(error.code)
+
+
+def chat_of_prompt(message_id: str, *, shown_chat_id: str) -> str:
+    """The chat a prompt belongs to: the shown one, else a new one named after the prompt.
+
+    A server that restarted remembers no id it made up; the browser sends the prompt's again.
+    """
+    return shown_chat_id or message_id
 
 
 def unanswered_stream(chat: Chat) -> StreamRecord | None:

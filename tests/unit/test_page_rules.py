@@ -17,7 +17,7 @@ from chat_app.chats.models import (
     StreamId,
     StreamRecord,
 )
-from chat_app.ui.conversation import shown_messages, unanswered_stream
+from chat_app.ui.conversation import chat_of_prompt, shown_messages, unanswered_stream
 from chat_app.ui.trouble import NO_TROUBLE, explain
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,6 +88,18 @@ def test_an_answer_is_owed_when_the_last_message_is_the_users_or_unfinished(what
     shown, owed = OWED[what]
 
     assert unanswered_stream(shown) == (shown.newest_stream if owed else None)
+
+
+def test_a_first_prompt_that_is_sent_again_belongs_to_the_same_new_chat() -> None:
+    before_a_restart = chat_of_prompt("prompt", shown_chat_id="")
+    after_it = chat_of_prompt("prompt", shown_chat_id="")
+
+    assert before_a_restart == after_it
+    assert chat_of_prompt("another", shown_chat_id="") != after_it
+
+
+def test_a_later_prompt_belongs_to_the_chat_that_is_shown() -> None:
+    assert chat_of_prompt("prompt", shown_chat_id="chat") == "chat"
 
 
 def test_an_answered_chat_is_shown_as_it_is() -> None:
