@@ -8,8 +8,10 @@ import reflex as rx
 from chat_app.api.app import create_api
 from chat_app.api.origins import origin_check
 from chat_app.api.services import Api
+from chat_app.api.sse import Viewers
 from chat_app.bootstrap import open_services
 from chat_app.config import load_settings
+from chat_app.shutdown import on_shutdown_signal
 from chat_app.ui.page import add_pages
 
 settings = load_settings()
@@ -19,6 +21,7 @@ api = create_api(max_body_bytes=8 * settings.max_prompt_chars)
 @asynccontextmanager
 async def lifespan() -> AsyncGenerator[None]:
     """Open the parts before the first request, close them after the last."""
+    viewers = Viewers()
     async with open_services(settings) as services:
         api.state.api = Api(
             sessions=services.sessions,
@@ -27,8 +30,10 @@ async def lifespan() -> AsyncGenerator[None]:
             session_lifetime=settings.session_lifetime,
             secure_cookies=settings.secure_cookies == "always",
             heartbeat=settings.heartbeat_interval,
+            viewers=viewers,
         )
-        yield
+        with on_shutdown_signal(viewers.break_off):
+            yield
 
 
 app = rx.App(api_transformer=api)

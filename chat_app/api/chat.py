@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from chat_app.api import sse
 from chat_app.api.services import Api, api
 from chat_app.api.session import Caller
-from chat_app.chats.models import Message
+from chat_app.chats.models import ID_PATTERN, Message
 from chat_app.errors import InvalidOffset, StreamNotFound
 from chat_app.streams import frame
 from chat_app.turns import Resumed
@@ -18,7 +18,7 @@ from chat_app.turns import Resumed
 router = APIRouter()
 
 Parts = Annotated[Api, Depends(api)]
-Id = Annotated[str, Field(min_length=1, max_length=128)]
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
 
 
 class TextPart(BaseModel):
@@ -101,7 +101,9 @@ async def stop(chat_id: Id, caller: Caller, api: Parts) -> Response:
 def _stream(resumed: Resumed, api: Api) -> Response:
     headers = {"x-stream-id": resumed.stream_id}
     if resumed.follower is not None:
-        return sse.EventStream(resumed.follower, heartbeat=api.heartbeat, headers=headers)
+        return sse.EventStream(
+            resumed.follower, heartbeat=api.heartbeat, headers=headers, viewers=api.viewers
+        )
     events = b"" if resumed.reply is None else _append_message(resumed.reply)
     return Response(events + frame.DONE, headers={**sse.HEADERS, **headers})
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from fastapi import Request
 
+from chat_app.api.sse import Viewers
 from chat_app.identity.sessions import Sessions
 from chat_app.turns import Turns
 
@@ -19,6 +20,7 @@ class Api:
     session_lifetime: timedelta
     secure_cookies: bool
     heartbeat: timedelta
+    viewers: Viewers
 
 
 def api(request: Request) -> Api:

@@ -20,6 +20,27 @@ HEADERS = {
 }
 
 
+class ServerGoesAway(Exception):
+    """Breaks a response off, so that its client knows to come back."""
+
+
+class Viewers:
+    """The responses under way in this process."""
+
+    def __init__(self) -> None:
+        self._sending: set[asyncio.Future[None]] = set()
+
+    def add(self, sending: "asyncio.Future[None]") -> None:
+        """Count a response until it ends."""
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    def break_off(self) -> None:
+        """Break all of them, without the chunk that would say they were complete."""
+        for sending in list(self._sending):
+            sending.cancel()
+
+
 class EventStream(Response):
     """Follows one stream for one viewer until the stream closes or the viewer leaves.
 
@@ -30,22 +51,32 @@ class EventStream(Response):
         follower: Where the viewer is in the stream.
         heartbeat: A comment is sent when there was nothing else for this long.
         headers: Further headers.
+        viewers: Counts it among those that are broken off when the server goes.
     """
 
     def __init__(
-        self, follower: Follower, *, heartbeat: timedelta, headers: Mapping[str, str]
+        self,
+        follower: Follower,
+        *,
+        heartbeat: timedelta,
+        headers: Mapping[str, str],
+        viewers: Viewers | None = None,
     ) -> None:
         super().__init__(headers={**HEADERS, **headers})
         del self.headers["content-length"]
         self._follower = follower
         self._heartbeat = heartbeat
+        self._viewers = viewers or Viewers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end; what is not sent when the viewer leaves stays in the log."""
         sending = asyncio.ensure_future(self._send(send))
         leaving = asyncio.ensure_future(_disconnected(receive))
+        self._viewers.add(sending)
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.cancelled():
+                raise ServerGoesAway
             if sending.done():
                 sending.result()
         finally:

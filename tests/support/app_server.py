@@ -88,11 +88,11 @@ class AppServer:
 
     def stop(self) -> None:
         """Shut down in good order."""
-        self._end(signal.SIGTERM)
+        self.end(signal.SIGTERM)
 
     def kill(self) -> None:
         """End at once, with everything it has started, as a power cut does."""
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
     def close(self) -> None:
         """Make sure that nothing runs any more."""
@@ -103,7 +103,8 @@ class AppServer:
         assert self._process is not None, "it is not running"
         return self._process
 
-    def _end(self, number: signal.Signals) -> None:
+    def end(self, number: signal.Signals) -> None:
+        """Send a signal to all of it; return when all of it has ended."""
         process = self._running()
         try:
             os.killpg(process.pid, number)
