@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -22,6 +22,10 @@ from chat_app.streams.log import StreamLog
 from chat_app.streams.model import Outcome, StreamId
 
 _logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE = timedelta(milliseconds=100)
+_LONGEST_PAUSE = timedelta(seconds=5)
+"""Between two tries to save a reply; each pause is twice the one before."""
 
 
 class Producer:
@@ -98,7 +102,8 @@ class Producer:
         self, identity: Identity, stream_id: StreamId, assignment: Assignment
     ) -> None:
         text = assignment.checkpoint
-        await self._store.finish(
+        save = partial(
+            self._store.finish,
             identity,
             stream_id,
             token=assignment.token,
@@ -106,22 +111,31 @@ class Producer:
             outcome=Outcome(kind="interrupted"),
             meta={},
         )
+        await _until_done(save)
 
     async def _write(self, identity: Identity, writing: Writing) -> None:
-        if writing.assignment.takeover > self._max_takeovers:
-            outcome = Outcome(kind="interrupted")
-        else:
-            async with self._checkpoints(identity, writing):
-                outcome = await self._answer(writing)
-        await self._store.finish(
-            identity,
-            writing.appender.stream_id,
-            token=writing.assignment.token,
-            parts=writing.reply.stored(),
-            outcome=outcome,
-            meta=writing.meta(),
-        )
+        # Until the reply is saved: whoever waits for the database is alive.
+        async with self._checkpoints(identity, writing):
+            outcome = await self._ended(writing)
+            save = partial(
+                self._store.finish,
+                identity,
+                writing.appender.stream_id,
+                token=writing.assignment.token,
+                parts=writing.reply.stored(),
+                outcome=outcome,
+                meta=writing.meta(),
+            )
+            await _until_done(save)
         await writing.close(outcome)
+
+    async def _ended(self, writing: Writing) -> Outcome:
+        """How the reply ended, once it has; the model is not asked for what is there already."""
+        outcome = Outcome(kind="interrupted")
+        if not writing.reply.finished and writing.assignment.takeover <= self._max_takeovers:
+            outcome = await self._answer(writing)
+        # A stop or the end of the process may have come after the model's last word.
+        return Outcome(kind="completed") if writing.reply.finished else outcome
 
     async def _answer(self, writing: Writing) -> Outcome:
         """Pump the model until it ends, fails or is stopped; say which."""
@@ -165,6 +179,27 @@ class Producer:
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
+
+
+async def _until_done(save: Callable[[], Awaitable[None]]) -> None:
+    """Try again until the database takes the reply: nothing else has all of it.
+
+    Cancellation ends it; one that came before leaves it a single try.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await save()
+        except (Fenced, StreamClosed, ChatNotFound):
+            raise
+        except Exception:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            if pause == _FIRST_PAUSE:
+                _logger.exception("the reply could not be saved; trying until it is")
+        await asyncio.sleep(pause.total_seconds())
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _outcome(pump: asyncio.Task[None]) -> Outcome:

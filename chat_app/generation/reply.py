@@ -31,10 +31,18 @@ class Reply:
 
     A producer that takes over reads the log into one of these and goes on from there, so what it
     adds fits what is there: law 6, text rendered = text in the log = text in the database.
+
+    Attributes:
+        started: Whether its first event is there.
+        finished: Whether the model has said everything; what is left is to save and to close.
+        parts: What it said.
+        metadata: What was told of how the reply was made.
     """
 
     started: bool = False
+    finished: bool = False
     parts: list[Part] = field(default_factory=list[Part])
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
     def from_frames(cls, frames: Iterable[bytes]) -> "Reply":
@@ -46,17 +54,21 @@ class Reply:
 
     def fold(self, event: dict[str, Any]) -> None:
         """Take one event; types that add nothing to the message are passed over."""
-        kind, _, step = event["type"].partition("-")
-        if event["type"] == "start":
-            self.started = True
-        elif kind not in {"text", "reasoning"}:
-            return
-        elif step == "start":
-            self.parts.append(Part(id=event["id"], kind=kind))
-        elif step == "delta":
-            self.parts[-1].pieces.append(event["delta"])
-        elif step == "end":
-            self.parts[-1].ended = True
+        match event["type"]:
+            case "start":
+                self.started = True
+            case "text-start" | "reasoning-start" as kind:
+                self.parts.append(Part(id=event["id"], kind=kind.removesuffix("-start")))
+            case "text-delta" | "reasoning-delta":
+                self.parts[-1].pieces.append(event["delta"])
+            case "text-end" | "reasoning-end":
+                self.parts[-1].ended = True
+            case "message-metadata":
+                self.metadata |= event["messageMetadata"]
+            case "finish-step":
+                self.finished = True
+            case _:
+                pass
 
     @property
     def open_part(self) -> Part | None:

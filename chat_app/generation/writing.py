@@ -29,10 +29,13 @@ class Writing:
         self.appender = appender
         self.assignment = assignment
         self.reply = Reply.from_frames(appender.tail.frames(after=0))
-        self._finish: Finish | None = None
 
     async def pump(self, model: LLM) -> None:
-        """Everything the model says, into the log and the reply."""
+        """Everything the model says, into the log and the reply.
+
+        That it is everything is in the log too, so that nobody asks the model once more when the
+        reply could not be saved.
+        """
         if not self.reply.started:
             self._add({"type": "start", "messageId": self.assignment.reply_id})
             self._add({"type": "start-step"})
@@ -40,10 +43,13 @@ class Writing:
         async with aclosing(model.stream(prompt)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, Finish):
-                    self._finish = delta
+                    self._end_part()
+                    meta = _meta(self.assignment.model, delta)
+                    self._add({"type": "message-metadata", "messageMetadata": meta})
                 else:
                     self._take(delta)
                     await self.appender.room()
+        self._end_step()
         await self.appender.flushed()
 
     def _take(self, delta: Delta) -> None:
@@ -57,11 +63,19 @@ class Writing:
         self.appender.append_text(text, part_id=part.id, kind=f"{delta.kind}-delta")
 
     def _begin(self, kind: Kind) -> Part:
+        self._end_part()
+        self._add({"type": f"{kind}-start", "id": str(len(self.reply.parts) + 1)})
+        return self.reply.parts[-1]
+
+    def _end_part(self) -> None:
         part = self.reply.open_part
         if part is not None:
             self._add({"type": f"{part.kind}-end", "id": part.id})
-        self._add({"type": f"{kind}-start", "id": str(len(self.reply.parts) + 1)})
-        return self.reply.parts[-1]
+
+    def _end_step(self) -> None:
+        self._end_part()
+        if self.reply.started and not self.reply.finished:
+            self._add({"type": "finish-step"})
 
     def _add(self, event: dict[str, Any]) -> None:
         self.reply.fold(event)
@@ -69,21 +83,11 @@ class Writing:
 
     def meta(self) -> dict[str, Any]:
         """What is worth knowing of how the reply was made."""
-        meta: dict[str, Any] = {"model": self.assignment.model}
-        if self._finish is not None:
-            meta["finish_reason"] = self._finish.reason
-            if self._finish.usage is not None:
-                meta["prompt_tokens"] = self._finish.usage.prompt_tokens
-                meta["completion_tokens"] = self._finish.usage.completion_tokens
-        return meta
+        return {"model": self.assignment.model, **self.reply.metadata}
 
     async def close(self, outcome: Outcome) -> None:
         """Append the closing events and close, in one atomic step; the reply is saved by then."""
-        part = self.reply.open_part
-        if part is not None:
-            self._add({"type": f"{part.kind}-end", "id": part.id})
-        if self.reply.started:
-            self._add({"type": "finish-step"})
+        self._end_step()
         if outcome.kind == "failed":
             text = _TEXT_OF_FAILURE.get(outcome.code or "", "Something went wrong. Try again.")
             self._add({"type": "error", "errorText": text, "code": outcome.code})
@@ -96,6 +100,14 @@ class Writing:
             told["code"] = outcome.code
         self._add({"type": "finish", "finishReason": reason, "messageMetadata": told})
         await self.appender.close(outcome)
+
+
+def _meta(model: str, finish: Finish) -> dict[str, Any]:
+    meta: dict[str, Any] = {"model": model, "finish_reason": finish.reason}
+    if finish.usage is not None:
+        meta["prompt_tokens"] = finish.usage.prompt_tokens
+        meta["completion_tokens"] = finish.usage.completion_tokens
+    return meta
 
 
 def _clean(text: str) -> str:

@@ -85,6 +85,7 @@ async def test_an_answer_is_a_message_of_its_own_between_start_and_finish(
         "start-step",
         "text-start",
         "text-end",
+        "message-metadata",
         "finish-step",
         "finish",
     ]
@@ -279,7 +280,7 @@ async def test_an_answer_without_a_word_leaves_no_message(
     chat = await here.chat(alice)
     assert [message.role for message in chat.messages] == ["user"]
     assert chat.open_stream is None
-    assert kinds(data) == ["start", "start-step", "finish-step", "finish"]
+    assert kinds(data) == ["start", "start-step", "message-metadata", "finish-step", "finish"]
 
 
 async def test_a_generation_delivered_again_after_its_end_changes_nothing(

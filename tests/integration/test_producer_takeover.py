@@ -238,7 +238,11 @@ async def test_a_takeover_in_the_middle_of_reasoning_goes_on_with_it(
 @pytest.mark.parametrize(
     ("lines", "outcome", "last"),
     [
-        (("sea.", Finish()), "completed", ["text-end", "finish-step", "finish"]),
+        (
+            ("sea.", Finish()),
+            "completed",
+            ["text-end", "message-metadata", "finish-step", "finish"],
+        ),
         (("sea.", ValueError()), "failed", ["text-end", "finish-step", "error", "finish"]),
     ],
 )

@@ -64,7 +64,6 @@ def test_nothing_adds_up_to_nothing() -> None:
     "event",
     [
         {"type": "start-step"},
-        {"type": "finish-step"},
         {"type": "error", "errorText": "no"},
         {"type": "abort"},
         {"type": "finish"},
@@ -79,3 +78,12 @@ def test_an_event_without_text_adds_nothing(event: dict[str, Any]) -> None:
     reply.fold(event)
 
     assert reply == Reply()
+
+
+def test_a_reply_is_finished_when_its_step_is() -> None:
+    reply = Reply()
+
+    reply.fold({"type": "message-metadata", "messageMetadata": {"model": "m"}})
+    reply.fold({"type": "finish-step"})
+
+    assert reply == Reply(finished=True, metadata={"model": "m"})

@@ -1,0 +1,146 @@
+"""A reply whose model has finished is saved once, whatever the database does meanwhile."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from chat_app.chats.database import Database
+from chat_app.chats.streams import StreamRepository
+from chat_app.generation.llm import Finish, Usage
+from chat_app.identity.identity import Identity
+from chat_app.streams.model import Outcome
+from tests.support.scripted_llm import ScriptedLLM
+from tests.support.server_process import TOO_LONG, events, server_process, text_of
+
+pytestmark = pytest.mark.anyio
+
+FOR_EVER = 10**9
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'chat.db'}"
+
+
+@pytest.fixture
+def model() -> ScriptedLLM:
+    return ScriptedLLM()
+
+
+class FailsToSave(StreamRepository):
+    """The database, which refuses the first replies it is given.
+
+    Attributes:
+        failures: How many it will refuse.
+        tries: How many it was given.
+    """
+
+    def __init__(self, database: Database, *, failures: int) -> None:
+        super().__init__(database)
+        self.failures = failures
+        self.tries = 0
+        self._tried = asyncio.Event()
+
+    async def finish(self, *args: Any, **options: Any) -> None:
+        self.tries += 1
+        self._tried.set()
+        if self.tries <= self.failures:
+            raise OSError("the disk is full")
+        await super().finish(*args, **options)
+
+    async def tried(self) -> None:
+        """Return when it was given a reply."""
+        with anyio.fail_after(TOO_LONG):
+            await self._tried.wait()
+
+
+async def test_a_reply_that_could_not_be_saved_is_saved_later_and_not_made_again(
+    redis_url: str,
+    database: Database,
+    model: ScriptedLLM,
+    alice: Identity,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    streams = FailsToSave(database, failures=2)
+    model.say("To the sea.", Finish())
+    async with server_process(redis_url, database, model, streams=streams) as here:
+        stream_id = await here.ask(alice)
+        with anyio.fail_after(TOO_LONG):
+            await here.producer.produce(alice, stream_id)
+
+        chat, data = await here.chat(alice), await here.everything(stream_id)
+
+    assert [message.text for message in chat.messages[1:]] == ["To the sea."]
+    assert chat.messages[-1].status == "complete"
+    assert text_of(data) == "To the sea."
+    assert (streams.tries, len(model.prompts)) == (3, 1)
+    told = [record.exc_info and record.exc_info[0] for record in caplog.records if record.exc_info]
+    assert told == [OSError]
+
+
+async def test_a_finished_reply_whose_producer_could_not_save_it_is_only_saved_by_the_next(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    streams = FailsToSave(database, failures=FOR_EVER)
+    usage = Usage(prompt_tokens=2, completion_tokens=3)
+    model.say("To the sea.", Finish(reason="length", usage=usage))
+    async with server_process(redis_url, database, model, streams=streams) as dying:
+        stream_id = await dying.ask(alice)
+        first = asyncio.create_task(dying.producer.produce(alice, stream_id))
+        await streams.tried()
+        assert (await dying.log.state(stream_id)).outcome is None
+        first.cancel()
+        with anyio.fail_after(TOO_LONG):
+            await asyncio.wait([first])
+    assert first.cancelled()
+
+    async with server_process(redis_url, database, model, max_takeovers=0) as here:
+        with anyio.fail_after(TOO_LONG):
+            await here.producer.produce(alice, stream_id)
+        chat, data = await here.chat(alice), await here.everything(stream_id)
+        outcome = (await here.log.state(stream_id)).outcome
+
+    meta = {
+        "model": "scripted",
+        "finish_reason": "length",
+        "prompt_tokens": 2,
+        "completion_tokens": 3,
+    }
+    assert len(model.prompts) == 1
+    assert outcome == Outcome(kind="completed")
+    assert [(message.text, message.meta) for message in chat.messages[1:]] == [
+        ("To the sea.", meta)
+    ]
+    assert [event for event in events(data) if event["type"] != "text-delta"][2:] == [
+        {"type": "text-start", "id": "1"},
+        {"type": "text-end", "id": "1"},
+        {"type": "message-metadata", "messageMetadata": meta},
+        {"type": "finish-step"},
+        {
+            "type": "finish",
+            "finishReason": "length",
+            "messageMetadata": {"outcome": "completed", **meta},
+        },
+    ]
+    assert text_of(data) == "To the sea."
+
+
+async def test_a_process_that_ends_does_not_wait_for_a_database_that_is_away(
+    database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    streams = FailsToSave(database, failures=FOR_EVER)
+    async with server_process("memory://", database, model, streams=streams) as here:
+        stream_id = await here.ask(alice)
+        producing = asyncio.create_task(here.producer.produce(alice, stream_id))
+        model.say("To the ")
+        await here.watch(stream_id, text="To the ")
+
+        producing.cancel()
+        with anyio.fail_after(TOO_LONG):
+            await asyncio.wait([producing])
+
+    assert isinstance(producing.exception(), OSError)
+    assert streams.tries == 1
