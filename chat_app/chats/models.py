@@ -10,6 +10,9 @@ ChatId = NewType("ChatId", str)
 MessageId = NewType("MessageId", str)
 StreamId = NewType("StreamId", str)
 
+ID_PATTERN = "^[A-Za-z0-9_-]{1,128}$"
+"""What a chat or a message can be called: it stands in an address, as it is."""
+
 Role = Literal["user", "assistant"]
 MessageStatus = Literal["complete", "stopped", "failed", "interrupted"]
 Outcome = Literal["completed", "stopped", "failed", "interrupted"]

@@ -1,5 +1,6 @@
 """The only ways to a row: through its owner. And from rows to plain values."""
 
+import re
 from typing import Any, cast
 from uuid import uuid4
 
@@ -7,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from chat_app.chats.models import (
+    ID_PATTERN,
     ChatId,
     Message,
     MessageId,
@@ -16,7 +18,7 @@ from chat_app.chats.models import (
     StreamId,
     StreamRecord,
 )
-from chat_app.chats.tables import ID_LENGTH, ChatRow, MessageRow, StreamRow
+from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
 from chat_app.errors import ChatNotFound
 from chat_app.identity.identity import Identity
 
@@ -27,8 +29,8 @@ def new_id() -> str:
 
 
 def is_possible_id(value: str) -> bool:
-    """Whether an id can exist at all: 1 to 128 printable characters."""
-    return 0 < len(value) <= ID_LENGTH and value.isprintable()
+    """Whether an id can exist at all: 1 to 128 letters, digits, `-` and `_`, all of them ASCII."""
+    return re.fullmatch(ID_PATTERN, value) is not None
 
 
 async def find_chat(

@@ -62,10 +62,10 @@ class ChatRepository:
 
         Raises:
             TurnInProgress: The chat is being answered already; carries that stream.
-            InvalidRequest: An id is empty, too long or unprintable, or names a reply.
+            InvalidRequest: An id is impossible (see `ID_PATTERN`), or names a reply.
         """
         if not (is_possible_id(chat_id) and is_possible_id(message_id)):
-            msg = "an id is 1 to 128 printable characters"
+            msg = "an id is 1 to 128 letters, digits, - and _"
             raise InvalidRequest(msg)
         begin = partial(
             self._begin, identity, chat_id=chat_id, message_id=message_id, text=text, model=model

@@ -232,6 +232,12 @@ BAD_BODIES = {
     "wrong types": (b'{"id": 1, "message": "hello"}', 422, "invalid_request"),
     "no id": (prompt("Hello", chat="", message="m"), 422, "invalid_request"),
     "a long id": (prompt("Hello", chat="c" * 200, message="m"), 422, "invalid_request"),
+    "an id with a path": (prompt("Hello", chat="../c", message="m"), 422, "invalid_request"),
+    "a message's id with a blank": (
+        prompt("Hello", chat="c", message="m m"),
+        422,
+        "invalid_request",
+    ),
     "an unprintable id": (prompt("Hello", chat="c\n", message="m"), 422, "invalid_request"),
     "an empty prompt": (prompt(" \n", chat="c", message="m"), 422, "invalid_request"),
     "a long prompt": (prompt("x" * 100_001, chat="c", message="m"), 413, "prompt_too_large"),

@@ -120,7 +120,7 @@ async def test_somebody_elses_chat_looks_as_if_it_did_not_exist(
     stream_id = await ask(chats, alice)
 
     errors: list[ChatNotFound] = []
-    for chat_id in (CHAT, ChatId("nobody's")):
+    for chat_id in (CHAT, ChatId("nobodys")):
         for attempt in (
             chats.read_chat(bob, chat_id),
             chats.newest_stream(bob, chat_id),
