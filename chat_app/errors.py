@@ -15,6 +15,7 @@
     │   └── PromptRejected         the provider will never accept this prompt
     ├── AccessError            who may see what
     │   ├── NotAuthenticated       the request bears no valid identity
+    │   ├── ForbiddenOrigin        sent by the page of another site
     │   ├── ChatNotFound           absent, or somebody else's: the two are not told apart
     │   └── RateLimited            too many requests; carries `retry_after`
     ├── InvalidRequest         a request that can never succeed as it stands
@@ -153,6 +154,12 @@ class NotAuthenticated(AccessError):
     """The request bears no valid identity."""
 
     code = "not_authenticated"
+
+
+class ForbiddenOrigin(AccessError):
+    """The page of another site sent the request."""
+
+    code = "forbidden_origin"
 
 
 class ChatNotFound(AccessError):

@@ -1,20 +1,32 @@
 """The HTTP edge as one FastAPI application, mounted beside the page."""
 
+from collections.abc import Collection
+
 from fastapi import FastAPI, HTTPException
 
 from chat_app.api import chat, session
 from chat_app.api.body_limit import BodyLimit
 from chat_app.api.errors import add_error_handlers
+from chat_app.api.origins import OriginGuard
+from chat_app.config import load_settings
 
 
-def create_api(*, max_body_bytes: int) -> FastAPI:
-    """The routes; `app.state.api` must be set before the first request."""
+def create_api(*, max_body_bytes: int, allowed_origins: Collection[str] | None = None) -> FastAPI:
+    """The routes; `app.state.api` must be set before the first request.
+
+    Args:
+        max_body_bytes: The longest request.
+        allowed_origins: Pages of other hosts that may send requests; None for the setting.
+    """
+    if allowed_origins is None:
+        allowed_origins = load_settings().allowed_origins
     app = FastAPI(title="Chat", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(session.router)
     app.include_router(chat.router)
     # Behind these routes lies the page, which would answer for whatever they do not know.
     app.add_api_route("/api/{path:path}", _unknown, methods=_METHODS, include_in_schema=False)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(OriginGuard, allowed=allowed_origins)
     add_error_handlers(app)
     return app
 

@@ -26,6 +26,7 @@ STATUS: Mapping[type[errors.ChatAppError], int] = {
     errors.ProviderThrottled: 429,
     errors.PromptRejected: 422,
     errors.NotAuthenticated: 401,
+    errors.ForbiddenOrigin: 403,
     errors.ChatNotFound: 404,
     errors.RateLimited: 429,
     errors.InvalidRequest: 422,

@@ -1,8 +1,17 @@
-"""Which pages may open a websocket: one made by another site would act with the visitor's cookie."""
+"""Which pages may open a websocket or change anything.
+
+What another site's page has the browser send acts on the visitor's cookie, or replaces it.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chat_app.api.errors import answer
+from chat_app.errors import ForbiddenOrigin
 
 OriginCheck = Callable[[str | None, Mapping[str, Any]], bool]
 
@@ -22,6 +31,43 @@ def origin_check(allowed: Collection[str]) -> OriginCheck:
         return page != "" and page == own.split(",")[0].strip()
 
     return may_connect
+
+
+class OriginGuard:
+    """Answers 403 to what another site's page sends to the API, before anything happens.
+
+    Reading is left to CORS, which keeps the answer from such a page. Writing is not: a form that
+    submits itself is sent without asking, and `POST /api/session` would replace the visitor's
+    cookie, which SameSite has withheld, by that of a new guest.
+    """
+
+    def __init__(self, app: ASGIApp, *, allowed: Collection[str]) -> None:
+        self._app = app
+        self._may_call = origin_check(allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is of the server's own or an allowed page, or of no page at all."""
+        guarded = scope["type"] == "http" and scope["path"].startswith("/api/")
+        if (
+            guarded
+            and scope["method"] not in _SAFE_METHODS
+            and self._is_foreign(Headers(scope=scope))
+        ):
+            await answer(403, ForbiddenOrigin.code, _FOREIGN)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_foreign(self, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        if origin is None:
+            return headers.get("sec-fetch-site") == "cross-site"
+        names = {"HTTP_HOST": "host", "HTTP_X_FORWARDED_HOST": "x-forwarded-host"}
+        environ = {key: headers[name] for key, name in names.items() if name in headers}
+        return not self._may_call(origin, environ)
+
+
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_FOREIGN = "this page may not call here; ALLOWED_ORIGINS names those of other hosts that may"
 
 
 def _host(origin: str) -> str:

@@ -42,7 +42,7 @@ async def begin_session(
         new.token,
         max_age=int(api.session_lifetime / timedelta(seconds=1)),
         httponly=True,  # no script can read it, so none can carry it away
-        samesite="lax",  # no other site can send, stop or read with it
+        samesite="lax",  # withheld from other sites' requests; OriginGuard refuses those
         secure=api.secure_cookies or request.url.scheme == "https",
         path="/",
     )

@@ -224,6 +224,22 @@ def test_a_session_is_kept(embedded: AppServer) -> None:
     assert "set-cookie" not in again.headers
 
 
+def test_a_page_of_another_site_cannot_replace_a_visitors_cookie(embedded: AppServer) -> None:
+    own, foreign = {"origin": embedded.api}, {"origin": "https://evil.example"}
+    address = f"{embedded.api}/api/session"
+    with httpx.Client() as http:
+        first = http.post(address, headers=own)
+        before = rows(embedded, 'SELECT count(*) FROM "user"')
+        # As the browser sends it: SameSite withholds the cookie.
+        refused = httpx.post(address, headers=foreign, data={"a": "b"})
+        again = http.post(address, headers={"origin": embedded.page})
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden_origin")
+    assert "set-cookie" not in refused.headers
+    assert rows(embedded, 'SELECT count(*) FROM "user"') == before
+    assert again.json() == first.json()
+
+
 BAD_BODIES = {
     "not json": (b"{", 400, "invalid_json"),
     "not utf-8": (b'{"id": "\xff"}', 400, "invalid_json"),

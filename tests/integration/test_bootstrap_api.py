@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat_app.api.app import create_api
 from chat_app.api.services import Api
+from chat_app.api.sse import Viewers
 from chat_app.bootstrap import open_services
 from chat_app.config import Settings
 from chat_app.streams import frame
@@ -84,7 +85,7 @@ def database_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def app(database_url: str) -> AsyncGenerator[ASGIApp]:
-    api: FastAPI = create_api(max_body_bytes=10_000)
+    api: FastAPI = create_api(max_body_bytes=10_000, allowed_origins=())
     async with open_services(Settings(database_url=database_url)) as services:
         api.state.api = Api(
             sessions=services.sessions,
@@ -93,6 +94,7 @@ async def app(database_url: str) -> AsyncGenerator[ASGIApp]:
             session_lifetime=timedelta(days=1),
             secure_cookies=False,
             heartbeat=timedelta(seconds=15),
+            viewers=Viewers(),
         )
 
         async def with_query(scope: Scope, receive: Receive, send: Send) -> None:
