@@ -3,9 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic as _monotonic
 
 from chat_app.chats.housekeeping import Housekeeping
+from chat_app.chats.models import OpenStream
 from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.errors import LogUnavailable
 from chat_app.generation.task import Generations
@@ -17,10 +20,24 @@ _logger = logging.getLogger(__name__)
 _INTERVAL = timedelta(seconds=5)
 _PATIENCE = 4
 """Checkpoints a generation may miss before it is scheduled again, and as often before it ends."""
+_MOMENT = timedelta(microseconds=1)  # the resolution of the database's times
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scheduled:
+    """A stream that was scheduled because nobody seemed to work on it.
+
+    Attributes:
+        since: When it was scheduled first, in seconds of a clock that never jumps.
+        last_sign: Its newest sign of life then; another one makes it a new case.
+    """
+
+    since: float
+    last_sign: datetime
 
 
 class Sweep:
@@ -29,12 +46,17 @@ class Sweep:
     The task queue redelivers what a dead worker leaves. This is for what the queue itself has
     lost: a store that restarted empty, a process that died between its database and its queue.
 
+    A stream is interrupted only if this process has scheduled it and has then waited in vain, by a
+    clock that never jumps: what a generation that lives looks like after a change of the time, a
+    pause of the machine or of the database must not end it.
+
     Args:
         housekeeping: The database across users.
         generations: Where a generation is scheduled; scheduling one that runs changes nothing.
         checkpoint_interval: How often a living generation shows itself.
         interval: Between two rounds.
-        clock: What time it is.
+        clock: What time it is, as in the database.
+        monotonic: Seconds that passed since some moment.
     """
 
     def __init__(
@@ -45,12 +67,16 @@ class Sweep:
         checkpoint_interval: timedelta,
         interval: timedelta = _INTERVAL,
         clock: Callable[[], datetime] = _now,
+        monotonic: Callable[[], float] = _monotonic,
     ) -> None:
         self._housekeeping = housekeeping
         self._generations = generations
         self._patience = _PATIENCE * checkpoint_interval
         self._interval = interval.total_seconds()
         self._clock = clock
+        self._monotonic = monotonic
+        self._scheduled: dict[StoredStreamId, _Scheduled] = {}  # those idle in the last round
+        self._closed: dict[StoredStreamId, Identity] = {}  # rows whose log is nobody's task yet
 
     async def close_all(self) -> None:
         """Close every open stream as interrupted: their log and their producer are gone."""
@@ -71,21 +97,45 @@ class Sweep:
     async def once(self) -> None:
         """One round: schedule what has missed its checkpoints, close what went on missing them.
 
+        Nothing is closed in a round in which the queue is away.
+
         Raises:
             LogUnavailable: The task queue does not answer.
         """
-        now = self._clock()
-        for stream in await self._housekeeping.open_streams(idle_since=now - self._patience):
-            last_sign = stream.checkpointed_at or stream.created_at
-            closed = last_sign < now - 2 * self._patience and await self._interrupt(
-                stream.stream_id, idle_since=now - self._patience
-            )
-            identity = Identity(user_id=stream.user_id)
-            await self._generations.schedule(identity, StreamId(stream.stream_id), closed=closed)
+        given_up = await self._schedule_idle()
+        for stream in given_up:
+            await self._interrupt(stream)
+        for stream_id, identity in list(self._closed.items()):
+            await self._generations.schedule(identity, StreamId(stream_id), closed=True)
+            del self._closed[stream_id]
 
-    async def _interrupt(self, stream_id: StoredStreamId, *, idle_since: datetime) -> bool:
+    async def _schedule_idle(self) -> list[OpenStream]:
+        """Schedule every idle stream; return those for which that was done in vain."""
+        # A round that fails leaves nothing behind: whatever was away, all get their time again.
+        before, self._scheduled = self._scheduled, {}
+        seen: dict[StoredStreamId, _Scheduled] = {}
+        given_up: list[OpenStream] = []
+        idle_since = self._clock() - self._patience
+        for stream in await self._housekeeping.open_streams(idle_since=idle_since):
+            identity = Identity(user_id=stream.user_id)
+            await self._generations.schedule(identity, StreamId(stream.stream_id))
+            now = _Scheduled(since=self._monotonic(), last_sign=_last_sign(stream))
+            first = before.get(stream.stream_id, now)
+            if first.last_sign != now.last_sign:
+                first = now
+            elif now.since - first.since >= self._patience.total_seconds():
+                given_up.append(stream)
+            seen[stream.stream_id] = first
+        self._scheduled = seen
+        return given_up
+
+    async def _interrupt(self, stream: OpenStream) -> None:
         """Close the row of a stream nobody took up; its producer then only has to close the log."""
-        closed = await self._housekeeping.close_stream(stream_id, idle_since=idle_since)
-        if closed:
-            _logger.warning("stream %s interrupted: nobody works on it", stream_id)
-        return closed
+        idle_since = _last_sign(stream) + _MOMENT
+        if await self._housekeeping.close_stream(stream.stream_id, idle_since=idle_since):
+            _logger.warning("stream %s interrupted: nobody works on it", stream.stream_id)
+            self._closed[stream.stream_id] = Identity(user_id=stream.user_id)
+
+
+def _last_sign(stream: OpenStream) -> datetime:
+    return stream.checkpointed_at or stream.created_at

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,11 @@ from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.models import OpenStream
 from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.chats.streams import StreamRepository
+from chat_app.errors import LogUnavailable
 from chat_app.generation.llm import Finish
 from chat_app.generation.task import Generations
 from chat_app.identity.identity import Identity
-from chat_app.streams.model import Outcome
+from chat_app.streams.model import Outcome, StreamId
 from chat_app.sweep import Sweep
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_llm import ScriptedLLM
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.anyio
 CHECKPOINT = timedelta(seconds=3)
 MISSED = 4 * CHECKPOINT + timedelta(seconds=1)
 """Longer than a generation may be silent before it is scheduled again."""
-GIVEN_UP = 2 * MISSED
+JUMP = timedelta(days=1)
 
 
 @pytest.fixture
@@ -55,17 +57,55 @@ def own_redis() -> Iterator[RedisServer]:
 
 @dataclass(slots=True)
 class Clock:
-    """Time that passes when the test says so."""
+    """Time that passes when the test says so.
+
+    Attributes:
+        ahead: How far what it shows is ahead.
+        passed: How much time has passed beside the test's own, whatever the clock shows.
+    """
 
     ahead: timedelta = timedelta(0)
+    passed: timedelta = timedelta(0)
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed.total_seconds()
+
+    def wait(self) -> None:
+        """Let so much time pass that a generation has missed its checkpoints."""
+        self.ahead += MISSED
+        self.passed += MISSED
 
 
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+class LosesGenerations(Generations):
+    """A task queue that loses every generation, but not what closes a log.
+
+    Attributes:
+        away: It does not answer.
+        away_after: It goes away after so many more calls.
+    """
+
+    def __init__(self, queue: Generations) -> None:
+        self._queue = queue
+        self.away = False
+        self.away_after: int | None = None
+
+    async def schedule(
+        self, identity: Identity, stream_id: StreamId, *, closed: bool = False
+    ) -> None:
+        if self.away or self.away_after == 0:
+            raise LogUnavailable("gone")
+        if self.away_after is not None:
+            self.away_after -= 1
+        if closed:
+            await self._queue.schedule(identity, stream_id, closed=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +115,9 @@ class App:
     here: ServerProcess
     generations: Generations
     sweep: Sweep
+    queue: LosesGenerations
+    sweep_in_vain: Sweep
+    """One whose generations are lost."""
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -90,10 +133,24 @@ async def app(
         server_process(store_url, database, model) as here,
         here.working() as generations,
     ):
-        sweep = Sweep(
-            Housekeeping(database), generations, checkpoint_interval=CHECKPOINT, clock=clock
+        queue = LosesGenerations(generations)
+        sweep, sweep_in_vain = (
+            Sweep(
+                Housekeeping(database),
+                scheduling,
+                checkpoint_interval=CHECKPOINT,
+                clock=clock,
+                monotonic=clock.monotonic,
+            )
+            for scheduling in (generations, queue)
         )
-        yield App(here=here, generations=generations, sweep=sweep)
+        yield App(
+            here=here,
+            generations=generations,
+            sweep=sweep,
+            queue=queue,
+            sweep_in_vain=sweep_in_vain,
+        )
 
 
 async def test_a_turn_the_queue_never_got_is_answered(
@@ -145,9 +202,12 @@ async def test_a_turn_nobody_takes_up_is_closed_with_what_was_kept_of_it(
     stored_id = StoredStreamId(stream_id)
     token = (await streams.claim(alice, stored_id)).fencing_token
     await streams.checkpoint(alice, stored_id, fencing_token=token, text="To the ")
-    clock.ahead = GIVEN_UP
+    clock.wait()
+    await app.sweep_in_vain.once()
+    assert (await app.here.chat(alice)).open_stream is not None
+    clock.wait()
 
-    await app.sweep.once()
+    await app.sweep_in_vain.once()
 
     await app.here.everything(stream_id)
     chat = await app.here.chat(alice)
@@ -164,13 +224,90 @@ async def test_a_producer_wrongly_given_up_leaves_no_log_open(
     await app.generations.schedule(alice, stream_id)
     model.say("To the ")
     await app.here.watch(stream_id, text="To the ")
-    clock.ahead = GIVEN_UP
+    clock.wait()
+    await app.sweep.once()
+    clock.wait()
 
     await app.sweep.once()
 
     await app.here.everything(stream_id)
     assert (await app.here.log.state(stream_id)).outcome == Outcome(kind="interrupted")
     assert (await app.here.chat(alice)).open_stream is None
+
+
+async def test_a_jump_of_the_clock_interrupts_nothing(
+    app: App, model: ScriptedLLM, clock: Clock, alice: Identity
+) -> None:
+    stream_id = await app.here.ask(alice)
+    await app.generations.schedule(alice, stream_id)
+    model.say("To the ")
+    await app.here.watch(stream_id, text="To the ")
+    clock.ahead = JUMP
+
+    for _ in range(3):
+        await app.sweep.once()
+
+    model.say("sea.", Finish())
+    assert text_of(await app.here.everything(stream_id)) == "To the sea."
+    assert (await app.here.chat(alice)).messages[-1].status == "complete"
+
+
+async def test_a_sign_of_life_after_it_was_scheduled_keeps_a_stream_open(
+    app: App, clock: Clock, alice: Identity
+) -> None:
+    stream_id = StoredStreamId(await app.here.ask(alice))
+    streams = StreamRepository(app.here.database)
+    token = (await streams.claim(alice, stream_id)).fencing_token
+    clock.ahead = JUMP
+
+    for text in ("To ", "To the ", "To the sea"):
+        await app.sweep_in_vain.once()
+        await streams.checkpoint(alice, stream_id, fencing_token=token, text=text)
+        clock.wait()
+    await app.sweep_in_vain.once()
+
+    assert (await app.here.chat(alice)).open_stream is not None
+
+
+async def test_nothing_is_closed_while_the_queue_is_away_and_then_all_get_their_time_again(
+    app: App, clock: Clock, alice: Identity
+) -> None:
+    await app.here.ask(alice)
+    clock.wait()
+    await app.sweep_in_vain.once()
+    clock.wait()
+    app.queue.away = True
+    with pytest.raises(LogUnavailable):
+        await app.sweep_in_vain.once()
+    app.queue.away = False
+
+    await app.sweep_in_vain.once()
+
+    assert (await app.here.chat(alice)).open_stream is not None
+    clock.wait()
+    await app.sweep_in_vain.once()
+    assert (await app.here.chat(alice)).open_stream is None
+
+
+async def test_the_log_of_a_stream_given_up_is_closed_when_the_queue_is_back(
+    app: App, clock: Clock, alice: Identity
+) -> None:
+    stream_id = await app.here.ask(alice)
+    clock.wait()
+    await app.sweep_in_vain.once()
+    clock.wait()
+    app.queue.away_after = 1
+    for _ in range(2):
+        with pytest.raises(LogUnavailable):
+            await app.sweep_in_vain.once()
+    assert (await app.here.chat(alice)).open_stream is None
+    assert (await app.here.log.state(stream_id)).outcome is None
+
+    app.queue.away_after = None
+    await app.sweep_in_vain.once()
+
+    await app.here.everything(stream_id)
+    assert (await app.here.log.state(stream_id)).outcome == Outcome(kind="interrupted")
 
 
 async def test_what_a_process_left_behind_is_closed_when_its_log_is_gone_too(
@@ -186,32 +323,44 @@ async def test_what_a_process_left_behind_is_closed_when_its_log_is_gone_too(
 
 
 class TakenUpMeanwhile(Housekeeping):
-    """The database, in which a producer takes up what was idle as soon as that was found."""
+    """The database, in which a producer takes up what was idle as soon as that was found.
+
+    Attributes:
+        takes_up: Whether it does so by now.
+    """
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
+        self.takes_up = False
         self._streams = StreamRepository(database)
 
     async def open_streams(self, *, idle_since: datetime) -> list[OpenStream]:
         found = await super().open_streams(idle_since=idle_since)
-        for stream in found:
+        for stream in found if self.takes_up else ():
             await self._streams.claim(Identity(user_id=stream.user_id), stream.stream_id)
         return found
 
 
 async def test_a_stream_taken_up_at_the_last_moment_is_not_closed(
-    app: App, model: ScriptedLLM, alice: Identity
+    app: App, clock: Clock, alice: Identity
 ) -> None:
-    # Real time: what counts is whether the claim is newer than the look at the clock.
-    moment = timedelta(microseconds=1)
-    stream_id = await app.here.ask(alice)
-    sweep = Sweep(TakenUpMeanwhile(app.here.database), app.generations, checkpoint_interval=moment)
+    await app.here.ask(alice)
+    housekeeping = TakenUpMeanwhile(app.here.database)
+    sweep = Sweep(
+        housekeeping,
+        app.queue,
+        checkpoint_interval=CHECKPOINT,
+        clock=clock,
+        monotonic=clock.monotonic,
+    )
+    clock.wait()
+    await sweep.once()
+    clock.wait()
+    housekeeping.takes_up = True
 
     await sweep.once()
 
-    model.say("To the sea.", Finish())
-    assert text_of(await app.here.everything(stream_id)) == "To the sea."
-    assert (await app.here.chat(alice)).messages[-1].status == "complete"
+    assert (await app.here.chat(alice)).open_stream is not None
 
 
 class Fails(Housekeeping):
