@@ -99,7 +99,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         await stack.enter_async_context(_sweeping(sweep, embedded=settings.embedded))
         opened = Services(
             settings=settings,
-            sessions=Sessions(database.sessions, lifetime=settings.session_lifetime),
+            sessions=Sessions(database.at_once, lifetime=settings.session_lifetime),
             chats=chats,
             log=log,
             turns=Turns(

@@ -20,6 +20,7 @@
     │   └── RateLimited            too many requests; carries `retry_after`
     ├── InvalidRequest         a request that can never succeed as it stands
     │   └── PromptTooLarge
+    ├── DatabaseUnavailable    the database is away or locked; come back
     └── InvalidSettings        a setting that cannot work, found at start-up
 
 `code` is stable and meant for programs; the text is meant for people and may change.
@@ -192,6 +193,20 @@ class PromptTooLarge(InvalidRequest):
     """The prompt is longer than the server accepts."""
 
     code = "prompt_too_large"
+
+
+class DatabaseUnavailable(ChatAppError):
+    """The database cannot be reached, is locked, or its files cannot be used.
+
+    Attributes:
+        retry_after: When it makes sense to come back.
+    """
+
+    code = "database_unavailable"
+
+    def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class InvalidSettings(ChatAppError):

@@ -12,7 +12,7 @@ What differs between the two is settled here, so that nothing above needs to kno
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
+from chat_app.chats.outages import outages_translated
 from chat_app.errors import InvalidSettings
 
 # How long a writer waits for another one on SQLite; a transaction here takes milliseconds.
@@ -47,24 +48,36 @@ _SQLITE_ARGS: dict[str, Any] = {"isolation_level": None, "timeout": _BUSY_TIMEOU
 class Database:
     """Transactions on one database.
 
-    Attributes:
-        sessions: For transactions of one statement, or whose first statement writes.
+    Each raises `DatabaseUnavailable` when the database is away or locked.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self.sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._readers = async_sessionmaker(_snapshots(engine), expire_on_commit=False)
         self._writers = async_sessionmaker(
             engine.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False
         )
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncSession]:
         """A transaction that only reads, and sees the database as it was at one moment."""
-        return self._readers()
+        with outages_translated():
+            async with self._readers() as session:
+                yield session
 
-    def writing(self) -> AbstractAsyncContextManager[AsyncSession]:
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncSession]:
         """A transaction that may read, then write; commits at the end unless the body raises."""
-        return self._writers.begin()
+        with outages_translated():
+            async with self._writers.begin() as session:
+                yield session
+
+    @asynccontextmanager
+    async def at_once(self) -> AsyncGenerator[AsyncSession]:
+        """A transaction of one statement, or whose first statement writes; commits at the end."""
+        with outages_translated():
+            async with self._sessions.begin() as session:
+                yield session
 
 
 @asynccontextmanager

@@ -2,17 +2,22 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chat_app.errors import NotAuthenticated
 from chat_app.identity.identity import Identity, UserId
 from chat_app.identity.tables import LoginSessionRow, UserRow
 
 _TOKEN_BYTES = 32
+
+Transaction = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+"""Begins a transaction that commits at its end. Raises `DatabaseUnavailable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +43,16 @@ class Sessions:
       Expiry   a token is refused `lifetime` after it was made.
     """
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession], *, lifetime: timedelta) -> None:
-        self._sessions = sessions
+    def __init__(self, transaction: Transaction, *, lifetime: timedelta) -> None:
+        self._transaction = transaction
         self._lifetime = lifetime
 
     async def create_guest(self) -> NewSession:
-        """Make a user nobody has been before, and a token that stands for them."""
+        """Make a user nobody has been before, and a token that stands for them.
+
+        Raises:
+            DatabaseUnavailable: The database is away or locked.
+        """
         now = datetime.now(UTC)
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         user = UserRow(id=uuid4().hex, created_at=now)
@@ -53,7 +62,7 @@ class Sessions:
             created_at=now,
             expires_at=now + self._lifetime,
         )
-        async with self._sessions.begin() as session:
+        async with self._transaction() as session:
             session.add(user)
             await session.flush()  # the session row refers to it
             session.add(session_row)
@@ -68,11 +77,12 @@ class Sessions:
 
         Raises:
             NotAuthenticated: There is no token, nobody has been given it, or it has expired.
+            DatabaseUnavailable: The database is away or locked.
         """
         if not token:
             msg = "no session"
             raise NotAuthenticated(msg)
-        async with self._sessions() as session:
+        async with self._transaction() as session:
             row = await session.get(LoginSessionRow, _hash(token))
         if row is None or row.expires_at <= datetime.now(UTC):
             msg = "unknown or expired session"

@@ -7,7 +7,7 @@ from reflex.event import EventType
 
 from chat_app.bootstrap import services
 from chat_app.chats.models import Chat, ChatId, StreamRecord
-from chat_app.errors import ChatAppError, ChatNotFound, TurnInProgress
+from chat_app.errors import ChatAppError, ChatNotFound, DatabaseUnavailable, TurnInProgress
 from chat_app.identity.identity import Identity
 from chat_app.ui.session import identify
 from chat_app.ui.sidebar import SidebarState
@@ -68,7 +68,7 @@ class ConversationState(rx.State):
     @rx.event
     async def open_chat(self) -> None:
         """Show the chat of the URL, and pick up its answer if one is open."""
-        identity = await identify(self)
+        identity = await self._visitor()
         if identity is None:
             return
         chat_id = _last_segment(self.router.url.path)
@@ -79,7 +79,7 @@ class ConversationState(rx.State):
     @rx.event
     async def send(self, text: str, message_id: str) -> EventType[()] | None:
         """Ask. The id makes a repeated request one turn, and on the empty page one chat."""
-        identity = await identify(self)
+        identity = await self._visitor()
         if identity is None:
             return None
         is_new = not self.shown_chat_id
@@ -101,7 +101,7 @@ class ConversationState(rx.State):
     @rx.event
     async def stop(self) -> None:
         """End the answer that is being written; what there is of it stays."""
-        identity = await identify(self)
+        identity = await self._visitor()
         if identity is None or not self.shown_chat_id:
             return
         try:
@@ -115,7 +115,7 @@ class ConversationState(rx.State):
 
         The two arguments are the browser's word and are not used; the database knows.
         """
-        identity = await identify(self)
+        identity = await self._visitor()
         if identity is None or not self.shown_chat_id:
             return None
         await self._show(identity, self.shown_chat_id)
@@ -125,6 +125,16 @@ class ConversationState(rx.State):
     def dismiss(self) -> None:
         """Take away the notice about a refused prompt."""
         self.send_trouble = NO_TROUBLE
+
+    async def _visitor(self) -> Identity | None:
+        """Who asks; None when there is nothing left to do but to show why."""
+        try:
+            return await identify(self)
+        except DatabaseUnavailable as error:
+            self._refuse(error)
+            if self.view == "loading":
+                self.view = "unavailable"
+            return None
 
     def _leave(self) -> None:
         self.shown_chat_id = self.title = ""

@@ -34,10 +34,10 @@ class SidebarState(rx.State):
     @rx.event
     async def load_chats(self) -> None:
         """Read the list anew."""
-        identity = await identify(self)
-        if identity is None:
-            return
         try:
+            identity = await identify(self)
+            if identity is None:
+                return
             chats = await services().chats.list_chats(identity, limit=_LIMIT)
         except ChatAppError:
             return  # the list is no reason to disturb; the conversation says what is wrong

@@ -29,6 +29,10 @@ _WORDS = {
         "The store behind the answers cannot be reached.",
         "Nothing is lost. Send again in a moment.",
     ),
+    "database_unavailable": (
+        "The database cannot be reached.",
+        "Nothing is lost. Send again in a moment.",
+    ),
     "provider_unavailable": ("The model could not be reached, or broke off.", "Ask again."),
     "provider_throttled": ("The model takes no more requests for now.", "Ask again in a minute."),
     "prompt_rejected": ("The model refuses this prompt.", "Ask in other words."),

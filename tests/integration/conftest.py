@@ -51,7 +51,7 @@ async def other_process(database_url: str) -> AsyncGenerator[Database]:
 
 @pytest.fixture
 def sessions(database: Database) -> Sessions:
-    return Sessions(database.sessions, lifetime=timedelta(days=1))
+    return Sessions(database.at_once, lifetime=timedelta(days=1))
 
 
 @pytest.fixture

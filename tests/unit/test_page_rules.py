@@ -158,6 +158,7 @@ TOLD = [
     errors.PromptTooLarge.code,
     errors.RateLimited.code,
     errors.LogUnavailable.code,
+    errors.DatabaseUnavailable.code,
     "interrupted",
 ]
 """What can happen to a prompt or an answer, as the reader sees it."""
