@@ -60,7 +60,7 @@ class ConversationState(rx.State):
     @rx.event
     async def start_new_chat(self) -> None:
         """Show an empty page that becomes a chat with its first prompt."""
-        if await identify(self) is None:
+        if await self._visitor() is None:
             return
         self._leave()
         self.view = "new"
