@@ -247,9 +247,11 @@ async def test_a_jump_of_the_clock_interrupts_nothing(
     for _ in range(3):
         await app.sweep.once()
 
+    assert (await app.here.chat(alice)).open_stream is not None
     model.say("sea.", Finish())
     assert text_of(await app.here.everything(stream_id)) == "To the sea."
-    assert (await app.here.chat(alice)).messages[-1].status == "complete"
+    reply = (await app.here.chat(alice)).messages[-1]
+    assert (reply.text, reply.status) == ("To the sea.", "complete")
 
 
 async def test_a_sign_of_life_after_it_was_scheduled_keeps_a_stream_open(
