@@ -15,7 +15,9 @@ from chat_app.shutdown import on_shutdown_signal
 from chat_app.ui.page import add_pages
 
 settings = load_settings()
-api = create_api(max_body_bytes=8 * settings.max_prompt_chars)
+api = create_api(
+    max_body_bytes=8 * settings.max_prompt_chars, allowed_origins=settings.allowed_origins
+)
 
 
 @asynccontextmanager

@@ -8,18 +8,15 @@ from chat_app.api import chat, session
 from chat_app.api.body_limit import BodyLimit
 from chat_app.api.errors import add_error_handlers
 from chat_app.api.origins import OriginGuard
-from chat_app.config import load_settings
 
 
-def create_api(*, max_body_bytes: int, allowed_origins: Collection[str] | None = None) -> FastAPI:
+def create_api(*, max_body_bytes: int, allowed_origins: Collection[str]) -> FastAPI:
     """The routes; `app.state.api` must be set before the first request.
 
     Args:
         max_body_bytes: The longest request.
-        allowed_origins: Pages of other hosts that may send requests; None for the setting.
+        allowed_origins: Pages of other hosts that may send requests.
     """
-    if allowed_origins is None:
-        allowed_origins = load_settings().allowed_origins
     app = FastAPI(title="Chat", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(session.router)
     app.include_router(chat.router)

@@ -153,8 +153,11 @@ class StreamLog:
             InvalidOffset: The stream has not got to `after`.
         """
         tail = await self._attach(stream_id)
-        if not 0 <= after <= tail.end:
-            raise InvalidOffset(f"the stream's newest offset is {tail.end}", tail=tail.end)
+        if after > tail.end:
+            # What is known here may be late: another process writes, and its push is on the way.
+            end = (await self.state(stream_id)).tail
+            if after > end:
+                raise InvalidOffset(f"the stream's newest offset is {end}", tail=end)
         fetch = partial(self._fetch, self._keys(stream_id), tail)
         return Follower(tail, fetch=fetch, after=after, compact=compact)
 
