@@ -1,4 +1,7 @@
-"""No request makes the server hold more than it has to."""
+"""No request makes the server hold more than it has to.
+
+FastAPI has a limit of its own (`max_body_size`), which answers a declared length in plain text.
+"""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
