@@ -23,6 +23,7 @@ HEARTBEAT = b": keep-alive\n\n"
 
 _DELTA = b'"delta":"'
 _END = b'"}\n\n'
+_MORE = b'","'  # another field: in escaped text a quote has a backslash before it
 _QUOTES = 8  # of type and id, before the text
 _HEADS = (b'data: {"type":"text-delta","id":"', b'data: {"type":"reasoning-delta","id":"')
 
@@ -67,27 +68,34 @@ def compact(frames: Iterable[bytes]) -> Iterator[bytes]:
     Gives the same message for a fraction of the bytes and of the client's work. Joining the
     escaped text of JSON strings gives the escaped joined text, so nothing is parsed.
     """
-    run, last = b"", b""
+    lead, last = b"", b""  # what every frame of the run has before its text; its newest offset
     texts: list[bytes] = []
     for frame in frames:
-        offset, _, body = frame.partition(b"\n")
-        head, text = _cut(body)
-        if texts and head != run:
-            yield b"%b\n%b%b%b%b" % (last, run, _DELTA, b"".join(texts), _END)
-            texts = []
-        if head:
-            run, last = head, offset
-            texts.append(text)
+        begin = frame.index(b"\n") + 1
+        if texts and frame.startswith(lead, begin):
+            text = frame[begin + len(lead) : -len(_END)]
+            if _MORE not in text:
+                texts.append(text)
+                last = frame[:begin]
+                continue
+        if texts:
+            yield b"%b%b%b%b" % (last, lead, b"".join(texts), _END)
+        lead = _lead(frame[begin:])
+        if lead:
+            texts, last = [frame[begin + len(lead) : -len(_END)]], frame[:begin]
         else:
+            texts = []
             yield frame
     if texts:
-        yield b"%b\n%b%b%b%b" % (last, run, _DELTA, b"".join(texts), _END)
+        yield b"%b%b%b%b" % (last, lead, b"".join(texts), _END)
 
 
-def _cut(body: bytes) -> tuple[bytes, bytes]:
-    """What stands before a delta's text, and the text; nothing if it is not a plain delta."""
-    head, _, text = body.partition(_DELTA)
-    # Only what `delta_json` made: no other field before the text, and none behind it.
-    if head.startswith(_HEADS) and head.count(b'"') == _QUOTES and b'","' not in text:
-        return head, text[: -len(_END)]
-    return b"", b""
+def _lead(body: bytes) -> bytes:
+    """What stands before the text of a plain delta; nothing if it is another event.
+
+    Plain is what `delta_json` made: no other field before the text, and none behind it.
+    """
+    head, delta, text = body.partition(_DELTA)
+    if head.startswith(_HEADS) and head.count(b'"') == _QUOTES and _MORE not in text:
+        return head + delta
+    return b""
