@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
@@ -59,7 +59,6 @@ async def send(request: SendRequest, caller: Caller, api: Parts) -> Response:
 
 @router.get("/api/chat")
 async def resume(
-    request: Request,
     caller: Caller,
     api: Parts,
     chat_id: Annotated[Id, Query(alias="chatId")],

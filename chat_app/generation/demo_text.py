@@ -35,9 +35,9 @@ _ABOUT = (
 _TRIES = (
     "**Refresh the page** right now, in the middle of this sentence. The answer goes on.",
     "**Open a second tab** with this chat: both show the same words at the same moment.",
-    "Press **Stop**: what I have said so far stays, here and on every other device.",
+    "Press **Stop**: what I have said so far stays, in this tab and in every other one.",
     "**Close the laptop** for a minute. Nothing is lost; you only miss the show. 💤",
-    "Pick up your **phone** and read on there.",
+    "Go **offline** for a moment: the answer does not wait for you, and you miss none of it.",
 )
 
 _DIRECTIVES = (
