@@ -181,6 +181,18 @@ class StreamLog:
             self._stop_here(stream_id)
         return StreamState(tail=end, outcome=_outcome(outcome), stop_requested=not outcome)
 
+    async def delete(self, stream_id: StreamId) -> None:
+        """Forget a stream, events and all; nothing happens if there is none.
+
+        A producer that still writes it is treated like one whose stream the store has lost: its
+        `still_owner` decides, so what it belongs to must be gone first.
+        """
+        keys = self._keys(stream_id)
+        await self._engine.run("delete", keys=[keys.state, keys.log], args=[])
+        tail = self._tails.get(stream_id)
+        if tail is not None:
+            tail.lose()
+
     async def _fetch(self, keys: Keys, tail: Tail, after: int) -> list[bytes]:
         """The next frames behind `after`, from this process if it has them, else from the log."""
         if after >= tail.start:
