@@ -8,6 +8,7 @@ import pytest
 import redis
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 
 _TIERS = ("unit", "contract", "integration", "e2e")
@@ -54,3 +55,22 @@ def redis_url(redis_server: RedisServer) -> str:
     with redis.Redis.from_url(redis_server.socket_url) as client:
         client.flushall()
     return redis_server.socket_url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """One real Redis Cluster for the whole run; who wants to break one starts another."""
+    with tempfile.TemporaryDirectory(prefix="cluster-", dir="/tmp") as folder:
+        cluster = RedisCluster(folder=Path(folder))
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.close()
+
+
+@pytest.fixture
+def redis_cluster_url(redis_cluster: RedisCluster) -> str:
+    """An empty real Redis Cluster, by the address of one of its nodes."""
+    redis_cluster.flush()
+    return redis_cluster.url

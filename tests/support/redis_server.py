@@ -4,6 +4,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.ports import free_port
@@ -21,15 +22,17 @@ class RedisServer:
     does not: it always starts empty.
     """
 
-    def __init__(self, *, folder: Path) -> None:
+    def __init__(self, *, folder: Path, options: Mapping[str, str] | None = None) -> None:
         """Choose the addresses; nothing runs yet.
 
         Args:
             folder: Where the socket goes; its path must be short (104 bytes on macOS).
+            options: Lines of its configuration, over those of the tests.
         """
         self.socket = folder / "redis.sock"
         self.port = free_port()
         self._folder = folder
+        self._options = options or {}
         self._process: subprocess.Popen[str] | None = None
         # Ends with the process, whose output it reads so that the pipe never fills.
         self._reader: threading.Thread | None = None
@@ -119,6 +122,7 @@ class RedisServer:
             "save": "",
             "appendonly": "no",
             "logfile": "",
+            **self._options,
         }
         flags = [word for name, value in options.items() for word in (f"--{name}", value)]
         return [str(find(REDIS_SERVER)), *flags]

@@ -17,6 +17,7 @@ SUPPRESSIONS_PER_1000_LINES = 3
 
 MAY_PAUSE = {
     "tests/support/app_server.py",  # asks a starting program whether it is up
+    "tests/support/redis_cluster.py",  # asks a starting cluster whether it is up
     "tests/integration/test_without_redis.py",  # a patient client
 }
 READ_THE_ENVIRONMENT = {"chat_app/config.py"}
