@@ -1,59 +1,32 @@
 """The resumable chat stream: send, resume, stop."""
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from chat_app.api import sse
+from chat_app.api.forms import ChatRequest, Id
 from chat_app.api.services import Api, api
 from chat_app.api.session import Caller
-from chat_app.chats.models import ID_PATTERN, Message
-from chat_app.errors import InvalidOffset, StreamNotFound
+from chat_app.chats.models import Message
+from chat_app.errors import InvalidOffset, InvalidRequest, StreamNotFound
 from chat_app.streams import frame
 from chat_app.turns import Resumed
 
 router = APIRouter()
 
 Parts = Annotated[Api, Depends(api)]
-Id = Annotated[str, Field(pattern=ID_PATTERN)]
-
-
-class TextPart(BaseModel):
-    """A piece of a prompt."""
-
-    type: Literal["text"]
-    text: str
-
-
-class UserMessage(BaseModel):
-    """A prompt. Its `id` is made by the client: the same one again is the same turn."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: Id
-    role: Literal["user"]
-    parts: Annotated[list[TextPart], Field(min_length=1)]
-
-
-class SendRequest(BaseModel):
-    """A prompt and the chat it belongs to; an unknown `id` is a new chat."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: Id
-    message: UserMessage
 
 
 @router.post("/api/chat")
-async def send(request: SendRequest, caller: Caller, api: Parts) -> Response:
+async def send(request: ChatRequest, caller: Caller, api: Parts) -> Response:
     """Accept a prompt and answer with the reply's stream, from its first event."""
-    text = "".join(part.text for part in request.message.parts)
-    turn = await api.turns.send(
-        caller, chat_id=request.id, message_id=request.message.id, text=text
-    )
+    prompt = request.prompt
+    if request.action != "send" or prompt is None:
+        raise InvalidRequest("only prompts are accepted so far")
+    turn = await api.turns.send(caller, chat_id=request.id, message_id=prompt.id, text=prompt.text)
     return _stream(await api.turns.follow(caller, turn), api)
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from uuid import uuid4
 
@@ -161,6 +162,48 @@ def test_the_same_message_sent_again_is_the_same_turn(
         begun = next(first)
         with caller.send(elsewhere, "/demo tokens=40 rate=100", chat=chat, message="m") as again:
             assert b"".join(again) == b"".join([begun, *first])
+
+
+def test_the_same_message_sent_to_two_servers_at_once_is_one_turn(
+    servers: tuple[AppServer, AppServer], chat: str, visit: Visit
+) -> None:
+    caller = visit(servers[0])
+    text = "/demo tokens=40 rate=100"
+
+    def ask(server: AppServer) -> tuple[str, bytes]:
+        body = prompt(text, chat=chat, message="m")
+        answer = caller.http.post(f"{server.api}/api/chat", json=body)
+        return answer.headers["x-stream-id"], answer.content
+
+    with ThreadPoolExecutor() as threads:
+        answers = set(threads.map(ask, servers * 4))
+
+    later = {ask(server) for server in servers}
+    assert len(answers | later) == 1
+    of_chat = f"WHERE chat_key IN (SELECT key FROM chat WHERE id = '{chat}')"
+    assert rows(servers[0], f"SELECT count(*) FROM stream {of_chat}") == [(1,)]
+    assert rows(servers[0], f"SELECT count(*) FROM message {of_chat}") == [(2,)]
+
+
+def test_the_form_of_the_ai_sdk_is_the_same_turn_as_the_short_one(
+    servers: tuple[AppServer, AppServer], chat: str, visit: Visit
+) -> None:
+    here, elsewhere = servers
+    caller = visit(here)
+    short = prompt("/demo tokens=3 rate=0", chat=chat, message="m")
+    earlier = {"id": "?", "role": "assistant", "parts": [{"type": "tool-x", "state": None}]}
+    long = {
+        "id": chat,
+        "messages": [earlier, short["message"]],
+        "trigger": "submit-message",
+        "headers": {},
+    }
+
+    first = caller.http.post(f"{here.api}/api/chat", json=long)
+    again = caller.http.post(f"{elsewhere.api}/api/chat", json=short)
+
+    assert first.content == again.content
+    assert first.headers["x-stream-id"] == again.headers["x-stream-id"]
 
 
 def test_another_prompt_meanwhile_is_refused_with_the_open_stream(

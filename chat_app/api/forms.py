@@ -1,0 +1,165 @@
+"""What a request to `POST /api/chat` may look like: the short form, and that of the AI SDK.
+
+    short     {id, message, trigger?, messageId?}
+    AI SDK    {id, messages, trigger, messageId?}   as `DefaultChatTransport` sends it
+
+Of `messages` only the last one is read, and of that only its id, its role and its text: what was
+said before is what the server has stored. `messageId` names the message that the trigger is about.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self, cast
+from uuid import UUID, uuid5
+
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from chat_app.chats.models import ID_PATTERN
+
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
+
+Trigger = Literal["submit-message", "regenerate-message", "continue-message"]
+
+_EDITS = UUID("5f0e9a3c-6b1d-5c55-9a58-0c8b6e1f7a21")  # any constant; it makes the ids ours
+
+
+class TextPart(BaseModel):
+    """A piece of a prompt."""
+
+    type: Literal["text"]
+    text: str
+
+
+class OtherPart(BaseModel):
+    """A part that is not text: passed over."""
+
+    type: str
+
+
+class SentMessage(BaseModel):
+    """A message a client sends. The id of a prompt is made by the client.
+
+    The same one again is the same turn.
+    """
+
+    id: Id
+    role: Literal["user", "assistant"]
+    parts: list[TextPart | OtherPart]
+
+    @property
+    def text(self) -> str | None:
+        """The text of its text parts, joined; None if it has none."""
+        texts = [part.text for part in self.parts if isinstance(part, TextPart)]
+        return "".join(texts) if texts else None
+
+
+def _last(messages: object) -> object:
+    """The last of some messages: nobody looks at the others, so they can be anything."""
+    return cast("list[object]", messages)[-1:] if isinstance(messages, list) else messages
+
+
+History = Annotated[
+    list[SentMessage],
+    BeforeValidator(_last),
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "minItems": 1,
+            "items": {},
+            "description": "The AI SDK's form: all messages, of which only the last one is read.",
+        }
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A prompt as it was sent.
+
+    Attributes:
+        id: The id its message will have, unless it is an edit under the old one's id.
+        edited_id: The prompt it may replace; the server knows whether it does.
+    """
+
+    id: str
+    text: str
+    edited_id: str | None
+
+
+class ChatRequest(BaseModel):
+    """Send, edit, regenerate or continue, in the chat `id`; an unknown one is a new chat.
+
+    Exactly one of `message` and `messages` is needed for a prompt; to regenerate or to continue,
+    neither is.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore", alias_generator=AliasGenerator(alias=to_camel), title="ChatRequest"
+    )
+
+    id: Id
+    message: SentMessage | None = None
+    messages: History | None = None
+    trigger: Trigger = "submit-message"
+    message_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _prompt_is_there(self) -> Self:
+        if self.message is not None and self.messages is not None:
+            msg = "message and messages are two ways to say the same: send one"
+            raise ValueError(msg)
+        if self.trigger == "submit-message":
+            sent = self._sent
+            if sent is None:
+                msg = "a message is needed"
+                raise ValueError(msg)
+            if sent.role == "user" and sent.text is None:
+                msg = "the prompt has no text part"
+                raise ValueError(msg)
+        return self
+
+    @property
+    def _sent(self) -> SentMessage | None:
+        return self.messages[-1] if self.messages else self.message
+
+    @property
+    def action(self) -> Literal["send", "regenerate", "continue"]:
+        """What is asked for: to go on with the last message if that is a reply."""
+        if self.trigger == "regenerate-message":
+            return "regenerate"
+        if self.trigger == "continue-message" or self.prompt is None:
+            return "continue"
+        return "send"
+
+    @property
+    def prompt(self) -> Prompt | None:
+        """The prompt; None if the last message is a reply, or there is none."""
+        sent = self._sent
+        if sent is None or sent.role != "user" or sent.text is None:
+            return None
+        return Prompt(id=sent.id, text=sent.text, edited_id=self.message_id)
+
+    @property
+    def reply_id(self) -> str | None:
+        """The message to regenerate or to continue; None for the last one."""
+        if self.message_id is not None or self.action == "regenerate":
+            return self.message_id
+        sent = self._sent
+        return sent.id if sent is not None and sent.role == "assistant" else None
+
+
+def edit_id(edited_id: str, text: str) -> str:
+    """The id of a prompt that replaces `edited_id`, for a client that goes on using the old one.
+
+    The same edit, sent again, has the same id and is the same turn.
+    """
+    return uuid5(_EDITS, f"{edited_id}\n{text}").hex
