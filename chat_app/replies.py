@@ -3,7 +3,6 @@
 from typing import Any
 
 from chat_app.chats.models import Claim, Message
-from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.chats.streams import StreamRepository
 from chat_app.generation.assignment import Assignment
 from chat_app.generation.llm import Prompt, PromptMessage
@@ -20,7 +19,7 @@ class Replies:
 
     async def claim(self, identity: Identity, stream_id: StreamId) -> Assignment:
         """Take the stream's generation over from whoever had it."""
-        claim = await self._streams.claim(identity, StoredStreamId(stream_id))
+        claim = await self._streams.claim(identity, stream_id)
         return Assignment(
             token=claim.fencing_token,
             reply_id=ReplyId(claim.reply_id),
@@ -32,17 +31,13 @@ class Replies:
 
     async def still_owner(self, identity: Identity, stream_id: StreamId, *, token: int) -> bool:
         """Whether `token` is that of the newest claim."""
-        return await self._streams.is_newest_claim(
-            identity, StoredStreamId(stream_id), fencing_token=token
-        )
+        return await self._streams.is_newest_claim(identity, stream_id, fencing_token=token)
 
     async def checkpoint(
         self, identity: Identity, stream_id: StreamId, *, token: int, text: str
     ) -> None:
         """Keep the text so far, in case both the producer and the log are lost."""
-        await self._streams.checkpoint(
-            identity, StoredStreamId(stream_id), fencing_token=token, text=text
-        )
+        await self._streams.checkpoint(identity, stream_id, fencing_token=token, text=text)
 
     async def finish(
         self,
@@ -57,7 +52,7 @@ class Replies:
         """Save the reply and close the stream's row, in one transaction."""
         await self._streams.finish(
             identity,
-            StoredStreamId(stream_id),
+            stream_id,
             fencing_token=token,
             parts=parts,
             outcome=outcome.kind,

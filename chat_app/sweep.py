@@ -9,7 +9,6 @@ from time import monotonic as _monotonic
 
 from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.models import OpenStream
-from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.errors import LogUnavailable
 from chat_app.generation.task import Generations
 from chat_app.identity.identity import Identity
@@ -75,8 +74,8 @@ class Sweep:
         self._interval = interval.total_seconds()
         self._clock = clock
         self._monotonic = monotonic
-        self._scheduled: dict[StoredStreamId, _Scheduled] = {}  # those idle in the last round
-        self._closed: dict[StoredStreamId, Identity] = {}  # rows whose log is nobody's task yet
+        self._scheduled: dict[StreamId, _Scheduled] = {}  # those idle in the last round
+        self._closed: dict[StreamId, Identity] = {}  # rows whose log is nobody's task yet
 
     async def close_all(self) -> None:
         """Close every open stream as interrupted: their log and their producer are gone."""
@@ -106,19 +105,19 @@ class Sweep:
         for stream in given_up:
             await self._interrupt(stream)
         for stream_id, identity in list(self._closed.items()):
-            await self._generations.schedule(identity, StreamId(stream_id), closed=True)
+            await self._generations.schedule(identity, stream_id, closed=True)
             del self._closed[stream_id]
 
     async def _schedule_idle(self) -> list[OpenStream]:
         """Schedule every idle stream; return those for which that was done in vain."""
         # A round that fails leaves nothing behind: whatever was away, all get their time again.
         before, self._scheduled = self._scheduled, {}
-        seen: dict[StoredStreamId, _Scheduled] = {}
+        seen: dict[StreamId, _Scheduled] = {}
         given_up: list[OpenStream] = []
         idle_since = self._clock() - self._patience
         for stream in await self._housekeeping.open_streams(idle_since=idle_since):
             identity = Identity(user_id=stream.user_id)
-            await self._generations.schedule(identity, StreamId(stream.stream_id))
+            await self._generations.schedule(identity, stream.stream_id)
             now = _Scheduled(since=self._monotonic(), last_sign=_last_sign(stream))
             first = before.get(stream.stream_id, now)
             if first.last_sign != now.last_sign:

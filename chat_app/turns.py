@@ -116,15 +116,15 @@ class Turns:
             await self._start(identity, begun.stream)
         return Turn(
             chat_id=begun.stream.chat_id,
-            stream_id=StreamId(begun.stream.id),
+            stream_id=begun.stream.id,
             reply_id=begun.stream.reply_id,
             created=begun.created,
         )
 
     async def _start(self, identity: Identity, stream: StreamRecord) -> None:
         try:
-            await self._log.create(StreamId(stream.id))
-            await self._generations.schedule(identity, StreamId(stream.id))
+            await self._log.create(stream.id)
+            await self._generations.schedule(identity, stream.id)
         except LogUnavailable:
             # The store went away since the ping. The caller will send the prompt again.
             await self._chats.withdraw_turn(identity, stream.chat_id, stream.id)
@@ -153,7 +153,7 @@ class Turns:
         stream = await self._chats.newest_stream(identity, ChatId(chat_id))
         if stream is None:
             return None
-        stream_id = StreamId(stream.id)
+        stream_id = stream.id
         if stream.open:
             try:
                 follower = await self._log.follow(
@@ -168,7 +168,7 @@ class Turns:
     async def _resume_closed(
         self, identity: Identity, stream: StreamRecord, *, after: int | None
     ) -> Resumed:
-        stream_id = StreamId(stream.id)
+        stream_id = stream.id
         if after is not None:
             try:
                 follower = await self._log.follow(stream_id, after=after)
@@ -211,7 +211,7 @@ class Turns:
         stream = await self._chats.newest_stream(identity, ChatId(chat_id))
         if stream is None or not stream.open:
             return None
-        stream_id = StreamId(stream.id)
+        stream_id = stream.id
         try:
             state = await self._log.request_stop(stream_id)
         except StreamNotFound as error:

@@ -5,11 +5,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chat_app.chats.models import MessageStatus, Outcome
+from chat_app.chats.models import MessageStatus
 from chat_app.chats.queries import next_message_position
 from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
+from chat_app.streams.model import OutcomeKind
 
-_STATUS: dict[Outcome, MessageStatus] = {
+_STATUS: dict[OutcomeKind, MessageStatus] = {
     "completed": "complete",
     "stopped": "stopped",
     "failed": "failed",
@@ -23,7 +24,7 @@ async def close(
     stream: StreamRow,
     *,
     parts: list[dict[str, Any]],
-    outcome: Outcome,
+    outcome: OutcomeKind,
     error_code: str | None,
     meta: dict[str, Any] | None = None,
 ) -> None:

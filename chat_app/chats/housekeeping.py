@@ -7,10 +7,11 @@ from sqlmodel import col, func, select
 
 from chat_app.chats.closing import close
 from chat_app.chats.database import Database
-from chat_app.chats.models import OpenStream, StreamId
+from chat_app.chats.models import OpenStream
 from chat_app.chats.queries import lock_stream, text_parts
 from chat_app.chats.tables import ChatRow, StreamRow
 from chat_app.identity.identity import UserId
+from chat_app.streams.model import StreamId
 
 
 class Housekeeping:

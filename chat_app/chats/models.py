@@ -5,17 +5,16 @@ from datetime import datetime
 from typing import Any, Literal, NewType
 
 from chat_app.identity.identity import UserId
+from chat_app.streams.model import OutcomeKind, StreamId
 
 ChatId = NewType("ChatId", str)
 MessageId = NewType("MessageId", str)
-StreamId = NewType("StreamId", str)
 
 ID_PATTERN = "^[A-Za-z0-9_-]{1,128}$"
 """What a chat or a message can be called: it stands in an address, as it is."""
 
 Role = Literal["user", "assistant"]
 MessageStatus = Literal["complete", "stopped", "failed", "interrupted"]
-Outcome = Literal["completed", "stopped", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ class StreamRecord:
     reply_id: MessageId
     model: str
     created_at: datetime
-    outcome: Outcome | None
+    outcome: OutcomeKind | None
     error_code: str | None
     closed_at: datetime | None
 
@@ -139,7 +138,7 @@ class Claim:
     model: str
     history: tuple[Message, ...]
     checkpoint: str
-    outcome: Outcome | None
+    outcome: OutcomeKind | None
     error_code: str | None
 
 

@@ -13,14 +13,13 @@ from chat_app.chats.models import (
     Message,
     MessageId,
     MessageStatus,
-    Outcome,
     Role,
-    StreamId,
     StreamRecord,
 )
 from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
 from chat_app.errors import ChatNotFound
 from chat_app.identity.identity import Identity
+from chat_app.streams.model import OutcomeKind, StreamId
 
 
 def new_id() -> str:
@@ -142,6 +141,6 @@ def stream_of(row: StreamRow, *, chat: ChatRow) -> StreamRecord:
     )
 
 
-def outcome_of(row: StreamRow) -> Outcome | None:
+def outcome_of(row: StreamRow) -> OutcomeKind | None:
     """How the stream closed; None while it is open."""
-    return cast("Outcome | None", row.outcome)
+    return cast("OutcomeKind | None", row.outcome)

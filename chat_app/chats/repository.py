@@ -12,7 +12,6 @@ from chat_app.chats.models import (
     ChatId,
     ChatSummary,
     MessageId,
-    StreamId,
     StreamRecord,
 )
 from chat_app.chats.opening import add_chat, open_stream, title_of, withdraw
@@ -31,6 +30,7 @@ from chat_app.chats.queries import (
 from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
 from chat_app.errors import InvalidRequest
 from chat_app.identity.identity import Identity
+from chat_app.streams.model import StreamId
 
 
 class ChatRepository:

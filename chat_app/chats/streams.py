@@ -10,7 +10,7 @@ from sqlmodel import col, select
 
 from chat_app.chats.closing import close
 from chat_app.chats.database import Database
-from chat_app.chats.models import ChatId, Claim, Message, MessageId, Outcome, StreamId
+from chat_app.chats.models import ChatId, Claim, Message, MessageId
 from chat_app.chats.queries import (
     is_possible_id,
     lock_stream,
@@ -22,6 +22,7 @@ from chat_app.chats.queries import (
 from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
 from chat_app.errors import Fenced
 from chat_app.identity.identity import Identity
+from chat_app.streams.model import OutcomeKind, StreamId
 
 
 class StreamRepository:
@@ -125,7 +126,7 @@ class StreamRepository:
         stream_id: StreamId,
         *,
         fencing_token: int,
-        outcome: Outcome,
+        outcome: OutcomeKind,
         text: str = "",
         parts: list[dict[str, Any]] | None = None,
         error_code: str | None = None,

@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from chat_app.chats.database import Database
-from chat_app.chats.models import BegunTurn, ChatId, Claim, MessageId, StreamId
+from chat_app.chats.models import BegunTurn, ChatId, Claim, MessageId
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
 from chat_app.errors import Fenced, TurnInProgress
 from chat_app.identity.identity import Identity
+from chat_app.streams.model import StreamId
 
 pytestmark = pytest.mark.anyio
 

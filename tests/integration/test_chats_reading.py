@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chat_app.chats.database import Database
-from chat_app.chats.models import ChatId, MessageId, StreamId
+from chat_app.chats.models import ChatId, MessageId
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
 from chat_app.errors import ChatNotFound
 from chat_app.identity.identity import Identity
+from chat_app.streams.model import StreamId
 
 pytestmark = pytest.mark.anyio
 

@@ -3,11 +3,12 @@
 import pytest
 
 from chat_app.chats.database import Database
-from chat_app.chats.models import ChatId, MessageId, Outcome, StreamId
+from chat_app.chats.models import ChatId, MessageId
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
 from chat_app.errors import ChatNotFound, Fenced
 from chat_app.identity.identity import Identity
+from chat_app.streams.model import OutcomeKind, StreamId
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +103,7 @@ async def test_the_end_of_a_stream_is_told_by_its_row_and_its_reply(
     streams: StreamRepository,
     alice: Identity,
     stream_id: StreamId,
-    outcome: Outcome,
+    outcome: OutcomeKind,
     status: str,
     code: str | None,
 ) -> None:

@@ -13,14 +13,12 @@ import redis
 
 from chat_app.chats.database import Database
 from chat_app.chats.housekeeping import Housekeeping
-from chat_app.chats.models import Outcome as StoredOutcome
-from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.chats.streams import StreamRepository
 from chat_app.errors import ChatNotFound, Fenced
 from chat_app.generation.llm import Delta, Finish
 from chat_app.identity.identity import Identity
 from chat_app.streams import frame
-from chat_app.streams.model import Outcome, StreamId
+from chat_app.streams.model import Outcome, OutcomeKind, StreamId
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.server_process import (
     NEVER,
@@ -68,7 +66,7 @@ class Checkpoints(StreamRepository):
         self._changed = asyncio.Event()
 
     async def checkpoint(
-        self, identity: Identity, stream_id: StoredStreamId, *, fencing_token: int, text: str
+        self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str
     ) -> None:
         self.tries += 1
         if self.tries <= self._failures:
@@ -190,7 +188,7 @@ async def test_a_producer_whose_claim_is_old_does_not_finish(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id, first = await begun(here, model, alice, "To the ", until="To the ")
-    await StreamRepository(here.database).claim(alice, StoredStreamId(stream_id))
+    await StreamRepository(here.database).claim(alice, stream_id)
 
     model.say("sea.", Finish())
     await ended(first)
@@ -252,7 +250,7 @@ async def test_a_log_left_open_by_a_finished_reply_is_only_closed(
     model: ScriptedLLM,
     alice: Identity,
     lines: tuple[str | Finish | Exception, ...],
-    outcome: StoredOutcome,
+    outcome: OutcomeKind,
     last: list[str],
 ) -> None:
     streams = DiesBeforeClosingTheLog(here.database)
@@ -281,7 +279,7 @@ async def test_a_stream_closed_before_anybody_began_has_an_end_all_the_same(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id = await here.ask(alice)
-    await Housekeeping(here.database).close_stream(StoredStreamId(stream_id))
+    await Housekeeping(here.database).close_stream(stream_id)
 
     with anyio.fail_after(TOO_LONG):
         await here.producer.produce(alice, stream_id)
@@ -358,7 +356,7 @@ async def test_a_producer_whose_claim_is_old_makes_no_more_checkpoints(
         stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
         await streams.until(kept="To the ")
 
-        claim = await streams.claim(alice, StoredStreamId(stream_id))
+        claim = await streams.claim(alice, stream_id)
         await streams.refused()
         tries = streams.tries
         model.say("sea.", Finish())
@@ -416,7 +414,7 @@ async def test_a_producer_whose_claim_is_old_does_not_write_again_what_the_store
     here: ServerProcess, redis_url: str, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
-    await StreamRepository(here.database).claim(alice, StoredStreamId(stream_id))
+    await StreamRepository(here.database).claim(alice, stream_id)
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
 
@@ -438,7 +436,7 @@ async def test_a_stream_that_both_its_producer_and_the_store_have_lost_is_interr
     stream_id, first = await begun(here, model, alice, "To the ", until="To the ")
     token = 1
     await StreamRepository(here.database).checkpoint(
-        alice, StoredStreamId(stream_id), fencing_token=token, text="To "
+        alice, stream_id, fencing_token=token, text="To "
     )
     first.cancel()
     await ended(first)
@@ -478,10 +476,10 @@ async def test_a_stream_is_taken_over_only_so_often(
 async def test_a_stream_of_a_chat_that_is_gone_is_nobodys(
     here: ServerProcess, alice: Identity, bob: Identity
 ) -> None:
-    stream_id = StoredStreamId(await here.ask(alice))
+    stream_id = await here.ask(alice)
     streams = StreamRepository(here.database)
 
-    for owner, wrong in ((bob, stream_id), (alice, StoredStreamId("\0"))):
+    for owner, wrong in ((bob, stream_id), (alice, StreamId("\0"))):
         with pytest.raises(ChatNotFound):
             await streams.is_newest_claim(owner, wrong, fencing_token=1)
 
@@ -490,7 +488,7 @@ async def test_a_reply_of_which_nothing_is_left_ends_without_a_message(
     elsewhere: ServerProcess, redis_url: str, alice: Identity
 ) -> None:
     stream_id = await elsewhere.ask(alice)
-    await StreamRepository(elsewhere.database).claim(alice, StoredStreamId(stream_id))
+    await StreamRepository(elsewhere.database).claim(alice, stream_id)
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
 

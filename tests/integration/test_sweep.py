@@ -15,7 +15,6 @@ import pytest
 from chat_app.chats.database import Database
 from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.models import OpenStream
-from chat_app.chats.models import StreamId as StoredStreamId
 from chat_app.chats.streams import StreamRepository
 from chat_app.errors import LogUnavailable
 from chat_app.generation.llm import Finish
@@ -199,7 +198,7 @@ async def test_a_turn_nobody_takes_up_is_closed_with_what_was_kept_of_it(
 ) -> None:
     stream_id = await app.here.ask(alice)
     streams = StreamRepository(app.here.database)
-    stored_id = StoredStreamId(stream_id)
+    stored_id = stream_id
     token = (await streams.claim(alice, stored_id)).fencing_token
     await streams.checkpoint(alice, stored_id, fencing_token=token, text="To the ")
     clock.wait()
@@ -257,7 +256,7 @@ async def test_a_jump_of_the_clock_interrupts_nothing(
 async def test_a_sign_of_life_after_it_was_scheduled_keeps_a_stream_open(
     app: App, clock: Clock, alice: Identity
 ) -> None:
-    stream_id = StoredStreamId(await app.here.ask(alice))
+    stream_id = StreamId(await app.here.ask(alice))
     streams = StreamRepository(app.here.database)
     token = (await streams.claim(alice, stream_id)).fencing_token
     clock.ahead = JUMP

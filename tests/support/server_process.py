@@ -54,8 +54,8 @@ class ServerProcess:
         begun = await self.chats.begin_turn(
             identity, chat_id=CHAT, message_id=MessageId(uuid4().hex), text=text, model="scripted"
         )
-        await self.log.create(StreamId(begun.stream.id))
-        return StreamId(begun.stream.id)
+        await self.log.create(begun.stream.id)
+        return begun.stream.id
 
     async def chat(self, identity: Identity) -> Chat:
         """The chat as the database has it."""

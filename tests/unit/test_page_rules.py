@@ -13,10 +13,9 @@ from chat_app.chats.models import (
     Message,
     MessageId,
     MessageStatus,
-    Outcome,
-    StreamId,
     StreamRecord,
 )
+from chat_app.streams.model import OutcomeKind, StreamId
 from chat_app.ui.conversation import chat_of_prompt, shown_messages, unanswered_stream
 from chat_app.ui.trouble import NO_TROUBLE, explain
 
@@ -39,7 +38,7 @@ def message(
     )
 
 
-def stream(outcome: Outcome | None) -> StreamRecord:
+def stream(outcome: OutcomeKind | None) -> StreamRecord:
     return StreamRecord(
         id=StreamId("stream"),
         chat_id=ChatId("chat"),
