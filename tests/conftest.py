@@ -7,11 +7,22 @@ from pathlib import Path
 import pytest
 import redis
 from blockbuster import BlockBuster, blockbuster_ctx
+from playwright.sync_api import Browser, sync_playwright
 
+from tests.support.programs import CHROMIUM, find
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 
-_TIERS = ("unit", "contract", "integration", "e2e")
+_TIERS = ("unit", "contract", "integration", "interop", "e2e")
+_CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,3 +85,12 @@ def redis_cluster_url(redis_cluster: RedisCluster) -> str:
     """An empty real Redis Cluster, by the address of one of its nodes."""
     redis_cluster.flush()
     return redis_cluster.url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium: one for the whole run, since Playwright runs once in a thread."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find(CHROMIUM), args=_CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
