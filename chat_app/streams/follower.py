@@ -86,6 +86,11 @@ class Follower:
         """Whether everything there is was handed over, and more may follow."""
         return not self._tail.behind(self.cursor)
 
+    @property
+    def ended(self) -> bool:
+        """Whether everything there is was handed over, and nothing will follow."""
+        return self._tail.outcome is not None and self.cursor >= self._tail.end
+
     async def _frames(self, tail: Tail, *, after: int) -> list[bytes]:
         """What follows offset `after`, as soon as the store has it again if it has lost it."""
         while True:

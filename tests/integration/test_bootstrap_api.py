@@ -2,80 +2,21 @@
 
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
-from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from chat_app.api.app import create_api
-from chat_app.api.services import Api
-from chat_app.api.sse import Viewers
-from chat_app.bootstrap import open_services
 from chat_app.config import Settings
 from chat_app.streams import frame
 from tests.support.asgi import request
+from tests.support.in_process_api import TOO_LONG, Caller, in_process_api, prompt, visitor
 from tests.support.server_process import text_of
 
 pytestmark = pytest.mark.anyio
 
-TOO_LONG = 10
 SHORT, LONG = "/demo tokens=3 rate=0 words=1", "/demo tokens=5000 rate=100 words=1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A whole response."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def frames(self) -> bytes:
-        """The events, without what marks their end."""
-        assert self.body.endswith(frame.DONE)
-        return self.body.removesuffix(frame.DONE)
-
-
-@dataclass(slots=True)
-class Caller:
-    """Somebody who asks the API.
-
-    Attributes:
-        cookie: What the API gave them to be known by.
-    """
-
-    app: ASGIApp
-    cookie: str = ""
-
-    async def ask(
-        self, method: str, path: str, body: object = None, *, last_event_id: str = ""
-    ) -> Answer:
-        headers = {"content-type": "application/json", "cookie": self.cookie}
-        if last_event_id:
-            headers["last-event-id"] = last_event_id
-        async with request(self.app, path, method=method, headers=headers) as exchange:
-            exchange.send(b"" if body is None else json.dumps(body).encode())
-            with anyio.fail_after(TOO_LONG):
-                start = await exchange.start()
-                sent = {name.decode(): value.decode() for name, value in start["headers"]}
-                return Answer(status=start["status"], headers=sent, body=await exchange.body())
-
-    async def send(self, text: str, *, message: str = "prompt") -> Answer:
-        return await self.ask("POST", "/api/chat", prompt(text, message=message))
-
-
-def prompt(text: str, *, message: str = "prompt") -> dict[str, Any]:
-    parts = [{"type": "text", "text": text}]
-    return {"id": "holiday", "message": {"id": message, "role": "user", "parts": parts}}
 
 
 @pytest.fixture
@@ -85,32 +26,14 @@ def database_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def app(database_url: str) -> AsyncGenerator[ASGIApp]:
-    api: FastAPI = create_api(max_body_bytes=10_000, allowed_origins=())
-    async with open_services(Settings(database_url=database_url)) as services:
-        api.state.api = Api(
-            sessions=services.sessions,
-            turns=services.turns,
-            session_cookie="session",
-            session_lifetime=timedelta(days=1),
-            secure_cookies=False,
-            heartbeat=timedelta(seconds=15),
-            viewers=Viewers(),
-        )
-
-        async def with_query(scope: Scope, receive: Receive, send: Send) -> None:
-            path, _, query = scope["path"].partition("?")
-            await api({**scope, "path": path, "query_string": query.encode()}, receive, send)
-
-        yield with_query
+    async with in_process_api(Settings(database_url=database_url)) as app:
+        yield app
 
 
 @pytest.fixture
 async def caller(app: ASGIApp) -> Caller:
     """Somebody with a session."""
-    visitor = Caller(app)
-    answer = await visitor.ask("POST", "/api/session")
-    visitor.cookie = answer.headers["set-cookie"].partition(";")[0]
-    return visitor
+    return await visitor(app)
 
 
 async def test_a_session_is_given_once_and_kept(caller: Caller, app: ASGIApp) -> None:
@@ -154,7 +77,7 @@ async def test_a_finished_answer_is_given_as_the_message_it_is(caller: Caller) -
 
     answer = await caller.ask("GET", "/api/chat?chatId=holiday&after=")
 
-    event = json.loads(answer.frames.removeprefix(b"data: "))
+    event = json.loads(answer.frames.removeprefix(b"data: ").partition(b"\n")[0])
     assert event["type"] == "data-appendMessage"
     message = json.loads(event["data"])
     assert message["parts"] == [{"type": "text", "text": "w1 w2 w3 "}]

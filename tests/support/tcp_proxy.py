@@ -3,8 +3,11 @@
 import asyncio
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Self
+
+from anyio.from_thread import start_blocking_portal
 
 
 class TcpProxy:
@@ -96,3 +99,13 @@ class TcpProxy:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
         self.cuts += 1
+
+
+@contextmanager
+def tcp_proxy_in_thread(*, port: int) -> Iterator[TcpProxy]:
+    """The proxy on an event loop of its own, for tests that have none: `cut_after` is for them."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(TcpProxy(port=port)) as proxy,
+    ):
+        yield proxy

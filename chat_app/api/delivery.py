@@ -1,0 +1,118 @@
+"""What there is behind a cursor, as a response: live, polled, as the stored message, or nothing."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Response
+
+from chat_app.api import sse
+from chat_app.api.long_poll import LongPoll
+from chat_app.api.services import Api
+from chat_app.chats.models import Message
+from chat_app.errors import InvalidOffset
+from chat_app.streams import frame
+from chat_app.turns import Resumed
+
+LONGEST_WAIT = 60
+"""Seconds; what is longer is cut by most proxies."""
+
+_END = "end"
+_MARK_END = b"id: end\n\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a client has got.
+
+    Attributes:
+        after: The offset of the last event it has; None if it has none and wants the message.
+        at_end: It was given a whole message, so it has everything of the stream that made it.
+    """
+
+    after: int | None = None
+    at_end: bool = False
+
+
+def _cursor(
+    after: Annotated[
+        str | None,
+        Query(description="The cursor: the `id` of the last event received; 0 for every event."),
+    ] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="The same, as a reconnecting `EventSource` sends it; wins.")
+    ] = None,
+) -> Cursor:
+    text = last_event_id or after
+    if not text:
+        return Cursor()
+    if text == _END:
+        return Cursor(at_end=True)
+    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise InvalidOffset("a cursor is the id of an event: 0, 1, 2, …")
+    return Cursor(after=int(text))
+
+
+def _wait(
+    wait: Annotated[
+        float | None,
+        Query(
+            ge=0,
+            le=LONGEST_WAIT,
+            allow_inf_nan=False,
+            description="Long poll: end the body after the first events, or these seconds.",
+        ),
+    ] = None,
+) -> timedelta | None:
+    return None if wait is None else timedelta(seconds=wait)
+
+
+CursorSent = Annotated[Cursor, Depends(_cursor)]
+WaitSent = Annotated[timedelta | None, Depends(_wait)]
+
+
+def deliver(
+    resumed: Resumed, api: Api, *, cursor: Cursor | None = None, wait: timedelta | None = None
+) -> Response:
+    """Answer with what follows the cursor.
+
+    Args:
+        resumed: Where the client goes on.
+        api: The parts behind the routes.
+        cursor: What a client that comes back has already. Has it everything, then it is told
+            that nothing will follow: by the status 204, at which an `EventSource` stops for good.
+        wait: Answer with a whole body within this time.
+    """
+    headers = {"x-stream-id": resumed.stream_id}
+    follower = resumed.follower
+    if cursor is not None and _has_all(resumed, cursor):
+        return Response(status_code=204, headers=headers)
+    if follower is None:
+        events = b"" if resumed.reply is None else _append_message(resumed.reply)
+        return Response(events + _MARK_END + frame.DONE, headers={**sse.HEADERS, **headers})
+    if wait is not None:
+        return LongPoll(follower, wait=wait, headers=headers, viewers=api.viewers)
+    return sse.EventStream(follower, heartbeat=api.heartbeat, headers=headers, viewers=api.viewers)
+
+
+def _has_all(resumed: Resumed, cursor: Cursor) -> bool:
+    if resumed.follower is None:
+        return cursor.at_end
+    return cursor.after is not None and resumed.follower.ended
+
+
+def _append_message(reply: Message) -> bytes:
+    """A finished reply as one event, for a client that asked for the chat's newest message.
+
+    It has no offset: the log, with all offsets, may be gone. What follows it is an id without
+    an event. An `EventSource` keeps it, comes back with it after the end, and is told to stop.
+    """
+    message = {
+        "id": reply.id,
+        "role": reply.role,
+        "parts": list(reply.parts),
+        "metadata": {"status": reply.status, **reply.meta},
+    }
+    event = {"type": "data-appendMessage", "data": json.dumps(message), "transient": True}
+    return b"data: %b\n\n" % frame.event_json(event)

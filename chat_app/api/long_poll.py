@@ -1,0 +1,58 @@
+"""A stream in whole responses, for proxies that hold a body back until its end, or cut long ones.
+
+A client asks again from its cursor until the body holds `data: [DONE]`.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from starlette.types import Send
+
+from chat_app.api.sse import EventStream, Viewers
+from chat_app.errors import LogUnavailable, StreamNotFound
+from chat_app.streams import frame
+from chat_app.streams.follower import Follower
+
+
+class LongPoll(EventStream):
+    """The next events as a body of known length; empty when there were none in time.
+
+    The frames are those of an `EventStream` behind the same cursor, and `data: [DONE]` follows
+    them if and only if the stream is closed and all of it was sent.
+
+    Args:
+        follower: Where the viewer is in the stream.
+        wait: The longest time to wait for an event.
+        headers: Further headers.
+        viewers: Counts it among those that are broken off when the server goes.
+    """
+
+    def __init__(
+        self,
+        follower: Follower,
+        *,
+        wait: timedelta,
+        headers: Mapping[str, str],
+        viewers: Viewers | None = None,
+    ) -> None:
+        super().__init__(follower, heartbeat=wait, headers=headers, viewers=viewers)
+        self._wait = wait
+
+    async def _send(self, send: Send) -> None:
+        body = await self._next_events()
+        self.headers["content-length"] = str(len(body))
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _next_events(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._wait.total_seconds()):
+                batch = await self._follower.next()
+        except TimeoutError:
+            return b""
+        except StreamNotFound as error:
+            # The store has lost it; its producer will write it again.
+            raise LogUnavailable("the stream is not there now") from error
+        data = b"" if batch is None else batch.data
+        return data + frame.DONE if self._follower.ended else data

@@ -1,0 +1,106 @@
+"""The API over the opened parts, in this process, and somebody who asks it."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import anyio
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chat_app.api.app import create_api
+from chat_app.api.services import Api
+from chat_app.api.sse import Viewers
+from chat_app.bootstrap import open_services
+from chat_app.config import Settings
+from chat_app.streams import frame
+from tests.support.asgi import request
+
+TOO_LONG = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def frames(self) -> bytes:
+        """The events, without what marks their end."""
+        assert self.body.endswith(frame.DONE)
+        return self.body.removesuffix(frame.DONE)
+
+
+@dataclass(slots=True)
+class Caller:
+    """Somebody who asks the API.
+
+    Attributes:
+        cookie: What the API gave them to be known by.
+    """
+
+    app: ASGIApp
+    cookie: str = ""
+
+    async def ask(
+        self, method: str, path: str, body: object = None, *, last_event_id: str = ""
+    ) -> Answer:
+        headers = {"content-type": "application/json", "cookie": self.cookie}
+        if last_event_id:
+            headers["last-event-id"] = last_event_id
+        async with request(self.app, path, method=method, headers=headers) as exchange:
+            exchange.send(b"" if body is None else json.dumps(body).encode())
+            with anyio.fail_after(TOO_LONG):
+                start = await exchange.start()
+                sent = {name.decode(): value.decode() for name, value in start["headers"]}
+                return Answer(status=start["status"], headers=sent, body=await exchange.body())
+
+    async def send(
+        self, text: str, *, message: str = "prompt", wait: float | None = None
+    ) -> Answer:
+        """Ask; without `wait`, the answer is the whole stream."""
+        path = "/api/chat" if wait is None else f"/api/chat?wait={wait}"
+        return await self.ask("POST", path, prompt(text, message=message))
+
+
+def prompt(text: str, *, message: str = "prompt") -> dict[str, Any]:
+    parts = [{"type": "text", "text": text}]
+    return {"id": "holiday", "message": {"id": message, "role": "user", "parts": parts}}
+
+
+@asynccontextmanager
+async def in_process_api(settings: Settings) -> AsyncGenerator[ASGIApp]:
+    """The application's API, without the page and without a socket; a path may have a query."""
+    api = create_api(max_body_bytes=10_000, allowed_origins=())
+    async with open_services(settings) as services:
+        api.state.api = Api(
+            sessions=services.sessions,
+            turns=services.turns,
+            session_cookie="session",
+            session_lifetime=timedelta(days=1),
+            secure_cookies=False,
+            heartbeat=timedelta(seconds=15),
+            viewers=Viewers(),
+        )
+
+        async def with_query(scope: Scope, receive: Receive, send: Send) -> None:
+            path, _, query = scope["path"].partition("?")
+            await api({**scope, "path": path, "query_string": query.encode()}, receive, send)
+
+        yield with_query
+
+
+async def visitor(app: ASGIApp) -> Caller:
+    """Somebody with a session."""
+    caller = Caller(app)
+    answer = await caller.ask("POST", "/api/session")
+    caller.cookie = answer.headers["set-cookie"].partition(";")[0]
+    return caller
