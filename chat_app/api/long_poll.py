@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
-from chat_app.api.sse import EventStream, Viewers
+from chat_app.api.sse import EventStream, ServerGoesAway, Viewers
 from chat_app.errors import LogUnavailable, StreamNotFound
 from chat_app.streams import frame
 from chat_app.streams.follower import Follower
@@ -38,6 +38,13 @@ class LongPoll(EventStream):
     ) -> None:
         super().__init__(follower, heartbeat=wait, headers=headers, viewers=viewers)
         self._wait = wait
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer once; a server that goes says so, since nothing was sent that could break."""
+        try:
+            await super().__call__(scope, receive, send)
+        except ServerGoesAway as gone:
+            raise LogUnavailable("the server goes away") from gone
 
     async def _send(self, send: Send) -> None:
         body = await self._next_events()

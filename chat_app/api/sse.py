@@ -1,6 +1,7 @@
 """A stream as an HTTP response: bytes from the log straight to the socket."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Generator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -52,6 +53,7 @@ class EventStream(Response):
         heartbeat: A comment is sent when there was nothing else for this long.
         headers: Further headers.
         viewers: Counts it among those that are broken off when the server goes.
+        lifetime: The connection is broken off after this long, at a heartbeat; None for never.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class EventStream(Response):
         heartbeat: timedelta,
         headers: Mapping[str, str],
         viewers: Viewers | None = None,
+        lifetime: timedelta | None = None,
     ) -> None:
         super().__init__(headers={**HEADERS, **headers})
         del self.headers["content-length"]
         self._follower = follower
         self._heartbeat = heartbeat
         self._viewers = viewers or Viewers()
+        self._lifetime = lifetime
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end; what is not sent when the viewer leaves stays in the log."""
@@ -89,7 +93,7 @@ class EventStream(Response):
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
         follower = self._follower
-        wire = _Wire(send, follower, heartbeat=self._heartbeat)
+        wire = _Wire(send, follower, heartbeat=self._heartbeat, lifetime=self._lifetime)
         while True:
             if follower.live:
                 await wire.follow()
@@ -109,11 +113,14 @@ class _Wire:
     the viewer's own task waits for it, and meanwhile the log keeps what follows.
     """
 
-    def __init__(self, send: Send, follower: Follower, *, heartbeat: timedelta) -> None:
+    def __init__(
+        self, send: Send, follower: Follower, *, heartbeat: timedelta, lifetime: timedelta | None
+    ) -> None:
         self._send = send
         self._follower = follower
         self._loop = asyncio.get_running_loop()
         self._interval = heartbeat.total_seconds() / 2
+        self._until = math.inf if lifetime is None else self._loop.time() + lifetime.total_seconds()
         self._quiet = True  # nothing was sent since the last look
         self._back: asyncio.Future[Awaitable[None] | None]  # set when the task is needed
 
@@ -144,6 +151,9 @@ class _Wire:
 
     def _beat(self) -> None:
         if self._back.done():
+            return
+        if self._loop.time() >= self._until:
+            self._back.set_exception(ServerGoesAway())
             return
         if self._quiet:
             self._step(frame.HEARTBEAT)

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from chat_app.api.sse import EventStream
+from chat_app.api.sse import EventStream, ServerGoesAway
 from chat_app.streams import frame
 from chat_app.streams.appender import Appender
 from chat_app.streams.log import StreamLog
@@ -89,10 +89,15 @@ async def viewing(
 
 
 async def view(
-    log: StreamLog, stream_id: StreamId, *, heartbeat: timedelta = timedelta(seconds=60)
+    log: StreamLog,
+    stream_id: StreamId,
+    *,
+    heartbeat: timedelta = timedelta(seconds=60),
+    lifetime: timedelta | None = None,
 ) -> Viewing:
     server = Server()
-    response = EventStream(await log.follow(stream_id), heartbeat=heartbeat, headers={})
+    follower = await log.follow(stream_id)
+    response = EventStream(follower, heartbeat=heartbeat, headers={}, lifetime=lifetime)
     task = asyncio.ensure_future(response({}, server.receive, server.send))
     return Viewing(server, task)
 
@@ -211,3 +216,19 @@ async def test_a_silent_stream_is_kept_alive_by_comments(
     assert viewing.server.body.replace(frame.HEARTBEAT, b"") == (
         await whole(log, stream_id) + frame.DONE
     )
+
+
+async def test_a_connection_is_broken_off_at_the_end_of_its_life_and_the_stream_goes_on(
+    log: StreamLog, stream_id: StreamId, producer: Appender
+) -> None:
+    heartbeat, lifetime = timedelta(milliseconds=10), timedelta(milliseconds=50)
+    short = await view(log, stream_id, heartbeat=heartbeat, lifetime=lifetime)
+
+    with pytest.raises(ServerGoesAway):
+        await short.done()
+    await say(producer, "after")
+
+    assert b'"start"' in short.server.body
+    assert frame.DONE not in short.server.body
+    assert not short.server.ended
+    assert b'"after"' in (await log.follow(stream_id, after=0)).take()
