@@ -4,7 +4,7 @@ import reflex as rx
 from reflex_base.components.component import field
 
 # The modules import one another by relative path: each has to be where the component is.
-for _name in ("sse.js", "connection.js", "stream_client.js", "attach.js", "markdown.jsx"):
+for _name in ("stream_client.js", "attach.js", "markdown.jsx"):
     rx.asset(path=_name, shared=True)
 _component = rx.asset(path="answer.jsx", shared=True)
 

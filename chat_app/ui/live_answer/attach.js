@@ -4,6 +4,8 @@
  * React mounts twice in development, and a page change mounts the same answer anew: whoever asks
  * for an answer that is being followed gets the one that is there, with the text it has so far.
  */
+import { onReturn } from "$/public/resumable-fetch.js";
+
 import { StreamClient } from "./stream_client.js";
 
 /** How long an answer nobody shows is still followed: longer than a remount, shorter than a walk. */
@@ -26,7 +28,8 @@ class FollowedAnswer {
   #listeners = new Set();
   #frame = null;
   #linger = null;
-  #reported = false;
+  #reported = null;
+  #stopWaking;
 
   constructor(key, url, streamId) {
     this.#key = key;
@@ -35,9 +38,7 @@ class FollowedAnswer {
       open: (after, signal) => fetchEvents(url, after, signal),
       onChange: () => this.#schedule(),
     });
-    addEventListener("online", this.#wake);
-    addEventListener("pageshow", this.#wake);
-    document.addEventListener("visibilitychange", this.#wake);
+    this.#stopWaking = onReturn(() => this.#client.wake());
     this.#client.follow();
   }
 
@@ -51,19 +52,20 @@ class FollowedAnswer {
   }
 
   retry() {
-    this.#client.retry();
+    this.#client.wake();
   }
 
-  /** True for the first who asks after the end: the end of an answer is told once. */
+  /**
+   * True for the first who asks after the end, or after a refusal: either is told once. A refusal
+   * is not the end; but the database may know of one that the stream cannot tell any more.
+   */
   takeReport() {
-    if (this.#reported || !this.#client.settled) return false;
-    this.#reported = true;
+    const { settled, status, code } = this.#client;
+    const report = settled ? "settled" : status === "disconnected" ? code : null;
+    if (report === null || report === this.#reported || this.#reported === "settled") return false;
+    this.#reported = report;
     return true;
   }
-
-  #wake = () => {
-    if (document.visibilityState === "visible") this.#client.wake();
-  };
 
   /** Renders at most once per frame; frames stop in a hidden page, where a timer does as well. */
   #schedule() {
@@ -82,9 +84,7 @@ class FollowedAnswer {
 
   #end() {
     followed.delete(this.#key);
-    removeEventListener("online", this.#wake);
-    removeEventListener("pageshow", this.#wake);
-    document.removeEventListener("visibilitychange", this.#wake);
+    this.#stopWaking();
     this.#client.close();
   }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { EventReader } from "../../../chat_app/ui/live_answer/sse.js";
+import { EventReader } from "../../../assets/resumable-fetch.js";
 
 const WIRE =
   ": heartbeat\r\n\r\nid: 1\r\ndata: {\"a\":\"日本 🎉\"}\r\n\r\nid: 2\nevent: x\ndata: one\ndata:two\n\ndata: [DONE]\n\n";

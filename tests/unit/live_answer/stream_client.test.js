@@ -131,7 +131,7 @@ test("three tries without progress, then disconnected, until somebody asks", asy
     clock.advance(clock.waits[0]);
   }
   await until(() => client.status === "disconnected");
-  client.retry();
+  client.wake();
   await end;
   expect(waits).toEqual([500, 1_000, 2_000]);
   expect(client).toMatchObject({ text: TEXT, status: "done" });
@@ -188,12 +188,35 @@ test("another stream of the same chat is never mixed in", async () => {
   expect(client).toMatchObject({ text: "Hello ", status: "done", outcome: null, code: "superseded" });
 });
 
-test("what can never succeed is not tried again", async () => {
-  const server = new ScriptedServer(status(404));
+test("a refusal is not tried again by itself, and is not the end", async () => {
+  const server = new ScriptedServer(body(FRAMES.slice(0, 5)), status(404), resumed(FRAMES));
+  const { client, clock, seen, end } = follow(server);
+  await until(() => client.status === "disconnected");
+  expect(client).toMatchObject({ text: "Hello ", settled: false, code: "http_404" });
+  expect(clock.waits).toEqual([]);
+  client.wake();
+  await end;
+  expect(client).toMatchObject({ text: TEXT, status: "done", code: null });
+  expect(seen).toEqual(["streaming", "reconnecting", "disconnected", "streaming", "done"]);
+});
+
+test("a cursor that the server does not accept any more begins the text anew", async () => {
+  const server = new ScriptedServer(body(FRAMES.slice(0, 5)), status(410), resumed(FRAMES));
+  const { client, clock, end } = follow(server);
+  await napping(clock);
+  clock.advance(500);
+  await end;
+  expect(client).toMatchObject({ text: TEXT, status: "done" });
+  expect(server.asked).toEqual([0, 5, 0]);
+});
+
+test("an event that cannot be read is asked for again", async () => {
+  const garbled = [...FRAMES.slice(0, 5), "id: 6\ndata: {\n\n", ...FRAMES.slice(6)];
+  const server = new ScriptedServer(body(garbled), resumed(FRAMES));
   const { client, end } = follow(server);
   await end;
-  expect(client).toMatchObject({ status: "done", outcome: null, code: "http_404" });
-  expect(server.asked).toEqual([0]);
+  expect(client.text).toBe(TEXT);
+  expect(server.asked).toEqual([0, 5]);
 });
 
 test("a stored message in place of the events is taken whole", async () => {

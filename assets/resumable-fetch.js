@@ -1,0 +1,604 @@
+/**
+ * resumable-fetch: a `fetch` whose answers survive cuts.
+ *
+ *     import { createResumableFetch } from "/resumable-fetch.js";
+ *     const transport = new DefaultChatTransport({ fetch: createResumableFetch() });
+ *
+ * An answer of this server is a stream of events, each with its offset as the `id:`. The caller
+ * gets one body, as if the connection had held: after a cut the rest is asked for with
+ * `Last-Event-ID`. Nothing else has to know of it. One module, no dependency; browsers, node, bun.
+ *
+ * Guarantees
+ *   Exactly once   every event is given out once, whole, in the order of its offset: duplicates are
+ *                  dropped, a gap is filled by asking again from the cursor.
+ *   Honest end     the body ends when the stream has: after `finish` or `[DONE]`, or when the server
+ *                  says that nothing follows (204). A body that just ends is a cut. What cannot be
+ *                  had any more ends in an error, never in a text that looks complete:
+ *                  `StreamLost`, whose `code` says why (see there).
+ *   Patience       a cut after progress is mended at once; otherwise `maxRetries` tries with
+ *                  growing, jittered waits, then the error is the caller's. A page that comes back
+ *                  (visible, online, out of the cache) tries at once.
+ *   Watchdog       a connection that brings nothing for `stallMs`, heartbeats included, is replaced.
+ *   One turn       a request that gets no answer at all is sent again only if that cannot ask twice:
+ *                  a GET, or a prompt, whose id makes it one turn. Regenerating is not repeated.
+ *   Discretion     once the caller has aborted or cancelled, nothing is asked for. Requests that are
+ *                  no chat's, and answers that are no stream of this server, pass untouched.
+ *
+ * A chat's requests are told by their form: a POST of JSON text with an `id`, a GET with `chatId`
+ * or of `…/<id>/stream`; its streams by the header `x-stream-id`. From another origin that header
+ * has to be exposed, which the server does for ALLOWED_ORIGINS. Comments are not passed on.
+ */
+
+const PASSING_STATUS = new Set([408, 425, 429]);
+const CURSOR_REFUSED = new Set([400, 410]);
+const FINAL = new Set(["superseded", "expired"]);
+const UNAVAILABLE = new Set([502, 503, 504]);
+
+export const systemClock = {
+  now: () => performance.now(),
+  setTimer: (callback, ms) => setTimeout(callback, ms),
+  clearTimer: (timer) => clearTimeout(timer),
+};
+
+/**
+ * @param {object} [options]
+ * @param {typeof fetch} [options.fetch] What to fetch with.
+ * @param {(status: "streaming" | "reconnecting", chatId: string) => void} [options.onStatus]
+ * @param {number} [options.maxRetries] Tries in a row without progress before the error is the caller's.
+ * @param {number} [options.firstDelayMs] Upper bound of the first wait; doubles with each try.
+ * @param {number} [options.maxDelayMs] Upper bound of every wait, but for what `Retry-After` asks.
+ * @param {number} [options.stallMs] Silence after which a connection counts as dead.
+ * @returns {typeof fetch}
+ */
+export function createResumableFetch({
+  fetch = (input, init) => globalThis.fetch(input, init),
+  onStatus = () => {},
+  ...timing
+} = {}) {
+  return async function resumableFetch(input, init = {}) {
+    const asked = chatRequest(input, init);
+    if (asked === null) return fetch(input, init);
+    const signal = init.signal ?? input.signal;
+    const response = await firstResponse(() => fetch(input, init), asked, signal, timing);
+    if (!isStream(response)) return response;
+    const follower = new Follower({
+      ...timing,
+      cursor: asked.cursor,
+      onStatus: (status) => onStatus(status, asked.chatId),
+      open: (cursor, ours) => fetch(asked.resumeUrl, resumeInit(input, init, cursor, ours)),
+    });
+    const { status, statusText, headers } = response;
+    const kept = new Headers(headers);
+    kept.delete("content-length");
+    kept.delete("content-encoding");
+    return new Response(bodyOf(follower, response, signal), { status, statusText, headers: kept });
+  };
+}
+
+/**
+ * Why a stream cannot be followed any further. `code` is
+ * `superseded`    the chat's stream is another one by now: somebody has sent the next prompt;
+ * `expired`       the answer has ended, and its events are gone: its message is in the database;
+ * `http_<status>` the server refuses, and will again;
+ * `unreachable`   no answer in `maxRetries` tries; `cause` is the last error.
+ */
+export class StreamLost extends Error {
+  constructor(code, { cause, status = 0, retryAfterMs = 0 } = {}) {
+    super(`the answer cannot be followed any further: ${code}`, { cause });
+    this.name = "StreamLost";
+    this.code = code;
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** Whether asking again cannot help. */
+  get isFinal() {
+    return this.status >= 400 && this.status < 500 && !PASSING_STATUS.has(this.status);
+  }
+}
+
+/** Follows one stream through as many connections as it takes. */
+export class Follower {
+  /** Offset of the last event given out. */
+  cursor;
+
+  #open;
+  #onStatus;
+  #streamId;
+  #persistent;
+  #stallMs;
+  #clock;
+  #patience;
+  #connection = null;
+  #status = null;
+  #finished = false;
+
+  /** Whether `close()` was called. */
+  closed = false;
+
+  /**
+   * Beside the options of `createResumableFetch`:
+   * @param {object} options
+   * @param {(cursor: number, signal: AbortSignal) => Promise<Response>} options.open
+   *   Asks for the events after an offset.
+   * @param {number} [options.cursor] Where to begin.
+   * @param {string} [options.streamId] The stream expected; by default that of the first response.
+   * @param {boolean} [options.persistent] Never gives up. When the tries are used up, or the server
+   *   refuses, the status is `disconnected` until `wake()`; and if the server does not accept the
+   *   cursor any more, the events begin anew with the first one.
+   * @param {(status: string, reason: StreamLost | null) => void} [options.onStatus]
+   *   `streaming`, `reconnecting` or `disconnected`; the reason comes with the last.
+   */
+  constructor({
+    open,
+    cursor = 0,
+    streamId = "",
+    persistent = false,
+    onStatus = () => {},
+    stallMs = 40_000,
+    clock = systemClock,
+    ...timing
+  }) {
+    this.#open = open;
+    this.cursor = cursor;
+    this.#streamId = streamId;
+    this.#persistent = persistent;
+    this.#onStatus = onStatus;
+    this.#stallMs = stallMs;
+    this.#clock = clock;
+    this.#patience = new Patience({ clock, ...timing });
+  }
+
+  /**
+   * The events, those that arrive together in one array, until the stream has ended or `close()`.
+   * @param {Response} [response] A connection that is there already.
+   * @returns {AsyncGenerator<{offset: number | null, data: string, event: object}[], void>}
+   * @throws {StreamLost}
+   */
+  async *batches(response = null) {
+    this.#tell("streaming");
+    for (let resumed = false; !this.closed; resumed = true, response = null) {
+      const before = this.cursor;
+      let reason = null;
+      try {
+        if (yield* this.#readOnce(response, resumed)) return;
+      } catch (error) {
+        if (error instanceof StreamLost && FINAL.has(error.code)) throw error;
+        reason = error;
+      }
+      if (this.#finished || this.closed) return;
+      await this.#pause(this.cursor > before, reason);
+    }
+  }
+
+  /**
+   * Connects now instead of later, and replaces a connection that has been silent for a while: it
+   * may have died while the page slept.
+   */
+  wake() {
+    this.#patience.wake();
+    this.#connection?.dropIfSilentFor(this.#stallMs / 8);
+  }
+
+  /** Ends following. Says nothing about the answer, which goes on elsewhere. */
+  close() {
+    this.closed = true;
+    this.#connection?.drop();
+    this.#patience.wake();
+  }
+
+  /** One connection, from request to its end; returns whether the stream has ended. */
+  async *#readOnce(response, resumed) {
+    const connection = new Connection(this.#clock, this.#stallMs);
+    this.#connection = connection;
+    try {
+      const opened = response ?? (await this.#open(this.cursor, connection.signal));
+      this.#check(opened);
+      if (opened.status === 204 || !opened.body) return true;
+      return yield* this.#readBody(opened.body.getReader(), connection, resumed);
+    } finally {
+      connection.drop();
+    }
+  }
+
+  async *#readBody(reader, connection, resumed) {
+    connection.onDrop(() => reader.cancel().catch(() => {}));
+    const replay = new OffsetCheck(this.cursor);
+    const parser = new EventReader();
+    for (;;) {
+      const { done, value } = await connection.hear(() => reader.read());
+      if (done || this.closed) return false;
+      this.#tell("streaming");
+      const { batch, ended, trouble } = this.#takeAll(parser.push(value), replay, resumed);
+      if (batch.length > 0) yield batch;
+      if (trouble) throw trouble;
+      if (ended) return true;
+    }
+  }
+
+  /** The new ones of some events, as far as they can be read and nothing is missing. */
+  #takeAll(events, replay, resumed) {
+    const batch = [];
+    try {
+      for (const { id, data } of events) {
+        if (data === "[DONE]") return { batch, ended: true };
+        const taken = this.#take(id, data, replay);
+        if (taken?.event.type === "data-appendMessage" && resumed && !this.#persistent) {
+          throw new StreamLost("expired");
+        }
+        if (taken) batch.push(taken);
+      }
+    } catch (trouble) {
+      return { batch, trouble };
+    }
+    return { batch };
+  }
+
+  /** The event, if it is a new one. Throws on a gap, and on what is no event at all. */
+  #take(id, data, replay) {
+    const offset = id === null ? null : Number(id);
+    if (offset !== null && offset <= this.cursor) return null;
+    const event = JSON.parse(data);
+    if (offset !== null) {
+      replay.check(offset, event);
+      this.cursor = offset;
+    }
+    if (event.type === "finish") this.#finished = true;
+    return { offset, data, event };
+  }
+
+  /** The URL names a chat, not a stream: meanwhile its newest one may be another answer's. */
+  #check(response) {
+    const streamId = response.headers.get("x-stream-id");
+    if (streamId && this.#streamId && streamId !== this.#streamId) throw new StreamLost("superseded");
+    this.#streamId ||= streamId ?? "";
+    if (response.ok) return;
+    const { status } = response;
+    throw new StreamLost(`http_${status}`, { status, retryAfterMs: retryAfterMs(response) });
+  }
+
+  async #pause(progress, reason) {
+    const refusal = reason instanceof StreamLost ? reason : null;
+    if (refusal && this.#persistent && CURSOR_REFUSED.has(refusal.status)) this.cursor = 0;
+    else if (refusal?.isFinal) return this.#giveUp(refusal);
+    if (progress) this.#patience.renew();
+    else if (!this.#patience.spend()) {
+      return this.#giveUp(refusal ?? new StreamLost("unreachable", { cause: reason }));
+    }
+    this.#tell("reconnecting");
+    if (!progress) await this.#patience.wait(refusal?.retryAfterMs);
+  }
+
+  async #giveUp(reason) {
+    if (!this.#persistent) throw reason;
+    this.#tell("disconnected", reason);
+    await this.#patience.rest();
+    this.#patience.renew();
+  }
+
+  #tell(status, reason = null) {
+    if (status === this.#status) return;
+    this.#status = status;
+    this.#onStatus(status, reason);
+  }
+}
+
+/** How often to try again, and how long to wait before. */
+class Patience {
+  #tries = 0;
+  #limits;
+  #clock;
+  #random;
+  #wakeSleeper = null;
+
+  constructor({
+    maxRetries = 3,
+    firstDelayMs = 500,
+    maxDelayMs = 8_000,
+    clock = systemClock,
+    random = Math.random,
+  }) {
+    this.#limits = { maxRetries, firstDelayMs, maxDelayMs };
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** Counts a failure; false when there are no more tries. */
+  spend() {
+    this.#tries += 1;
+    return this.#tries <= this.#limits.maxRetries;
+  }
+
+  renew() {
+    this.#tries = 0;
+  }
+
+  /** Full jitter: many clients cut at once must not come back at once. */
+  wait(atLeastMs = 0) {
+    const { firstDelayMs, maxDelayMs } = this.#limits;
+    const bound = Math.min(maxDelayMs, firstDelayMs * 2 ** (this.#tries - 1));
+    return this.#sleep(Math.max(atLeastMs, this.#random() * bound));
+  }
+
+  /** Until somebody wakes it. */
+  rest() {
+    return this.#sleep(null);
+  }
+
+  wake() {
+    this.#wakeSleeper?.();
+  }
+
+  async #sleep(ms) {
+    let timer;
+    await new Promise((resolve) => {
+      this.#wakeSleeper = resolve;
+      if (ms !== null) timer = this.#clock.setTimer(resolve, ms);
+    });
+    this.#clock.clearTimer(timer);
+    this.#wakeSleeper = null;
+  }
+}
+
+/** One request's lifetime: a way to drop it, and a watchdog that drops it when it falls silent. */
+class Connection {
+  #abort = new AbortController();
+  #clock;
+  #stallMs;
+  #timer;
+  #heardAt;
+
+  constructor(clock, stallMs) {
+    this.#clock = clock;
+    this.#stallMs = stallMs;
+    this.#touch();
+  }
+
+  get signal() {
+    return this.#abort.signal;
+  }
+
+  /** Waits for the next bytes; silence counts only while somebody listens. */
+  async hear(read) {
+    this.#touch();
+    const heard = await read();
+    this.#clock.clearTimer(this.#timer);
+    this.#heardAt = this.#clock.now();
+    return heard;
+  }
+
+  onDrop(callback) {
+    this.signal.addEventListener("abort", callback, { once: true });
+  }
+
+  dropIfSilentFor(ms) {
+    if (this.#clock.now() - this.#heardAt >= ms) this.drop();
+  }
+
+  drop() {
+    this.#clock.clearTimer(this.#timer);
+    this.#abort.abort();
+  }
+
+  #touch() {
+    this.#clock.clearTimer(this.#timer);
+    this.#heardAt = this.#clock.now();
+    this.#timer = this.#clock.setTimer(() => this.drop(), this.#stallMs);
+  }
+}
+
+/**
+ * Proves that one response has no gap.
+ *
+ * Offsets are dense, with one exception: a replay from the beginning may be compacted, each part
+ * arriving as a single delta under the last offset it holds. So jumps are fine until a part's
+ * second delta shows that the events are live ones.
+ */
+class OffsetCheck {
+  #last;
+  #mayJump;
+  #parts = new Set();
+
+  constructor(cursor) {
+    this.#last = cursor;
+    this.#mayJump = cursor === 0;
+  }
+
+  check(offset, event) {
+    if (this.#mayJump && event.type.endsWith("-delta")) {
+      this.#mayJump = !this.#parts.has(event.id);
+      this.#parts.add(event.id);
+    }
+    if (offset !== this.#last + 1 && !this.#mayJump) {
+      throw new Error(`gap between offsets ${this.#last} and ${offset}`);
+    }
+    this.#last = offset;
+  }
+}
+
+/**
+ * Incremental reader of a `text/event-stream` body (WHATWG HTML, "Server-sent events").
+ *
+ * Bytes may be cut anywhere: inside a line, between CR and LF, inside a UTF-8 character.
+ * An event that is not ended by a blank line is never given out, as the standard demands:
+ * a cut connection cannot deliver half an event.
+ */
+export class EventReader {
+  #decoder = new TextDecoder();
+  #rest = "";
+  #data = [];
+  #id = null;
+
+  /**
+   * Takes the next bytes and gives the events they complete.
+   * @param {Uint8Array} bytes
+   * @returns {{id: string | null, data: string}[]} `id` is null for an event that bears none.
+   */
+  push(bytes) {
+    const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
+    const lines = text.split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop();
+    const events = [];
+    for (const line of lines) {
+      const event = this.#takeLine(line);
+      if (event) events.push(event);
+    }
+    return events;
+  }
+
+  #takeLine(line) {
+    if (line === "") return this.#endEvent();
+    const colon = line.indexOf(":");
+    const field = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+    if (field === "data") this.#data.push(value);
+    if (field === "id") this.#id = value;
+    return null;
+  }
+
+  #endEvent() {
+    const event = this.#data.length ? { id: this.#id, data: this.#data.join("\n") } : null;
+    this.#data = [];
+    this.#id = null;
+    return event;
+  }
+}
+
+/**
+ * Calls back when the page is there again: visible, online, or out of the cache.
+ * @returns {() => void} Ends it. Without a page there is nothing to do.
+ */
+export function onReturn(callback) {
+  const page = globalThis.document;
+  if (!page) return () => {};
+  const back = () => {
+    if (page.visibilityState === "visible") callback();
+  };
+  const places = [[globalThis, "online"], [globalThis, "pageshow"], [page, "visibilitychange"]];
+  for (const [place, name] of places) place.addEventListener(name, back);
+  return () => {
+    for (const [place, name] of places) place.removeEventListener(name, back);
+  };
+}
+
+/** What a request wants of a chat: which one, and where its stream can be resumed; else null. */
+function chatRequest(input, init) {
+  const url = parsedUrl(input.url ?? input);
+  const method = (init.method ?? input.method ?? "GET").toUpperCase();
+  if (!url || !["GET", "POST"].includes(method)) return null;
+  const sent = method === "POST" ? parsedJson(init.body) : null;
+  const stream = method === "GET" ? /^(.*)\/([^/]+)\/stream$/.exec(url.pathname) : null;
+  const named = stream ? decodeURIComponent(stream[2]) : url.searchParams.get("chatId");
+  const chatId = method === "POST" ? sent?.id : named;
+  if (typeof chatId !== "string") return null;
+  const headers = new Headers(init.headers ?? input.headers);
+  const cursor = Number(headers.get("last-event-id") ?? url.searchParams.get("after") ?? 0);
+  if (stream) url.pathname = stream[1];
+  url.searchParams.set("chatId", chatId);
+  url.searchParams.delete("after");
+  return { chatId, cursor, resumeUrl: url.href, repeatable: method === "GET" || isPrompt(sent) };
+}
+
+function parsedUrl(text) {
+  try {
+    return new URL(text, globalThis.location?.href);
+  } catch {
+    return null; // it is for `fetch` to say so
+  }
+}
+
+function parsedJson(text) {
+  try {
+    return typeof text === "string" ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether sending it twice is one turn: its id says that it is the same prompt. */
+function isPrompt({ message, messages, trigger = "submit-message" }) {
+  const last = message ?? messages?.at?.(-1);
+  return trigger === "submit-message" && last?.role === "user" && typeof last.id === "string";
+}
+
+/** The response to the caller's own request, asked for again as far as that is harmless. */
+async function firstResponse(send, { repeatable }, signal, timing) {
+  const patience = new Patience(timing);
+  const wake = () => patience.wake();
+  signal?.addEventListener("abort", wake);
+  const leave = onReturn(wake);
+  try {
+    for (;;) {
+      const [response, error] = await send().then((got) => [got], (failed) => [null, failed]);
+      if (response && !UNAVAILABLE.has(response.status)) return response;
+      const again = repeatable && !signal?.aborted && patience.spend();
+      if (!again && response) return response;
+      if (!again) throw error;
+      await response?.body?.cancel();
+      await patience.wait(response ? retryAfterMs(response) : 0);
+      signal?.throwIfAborted();
+    }
+  } finally {
+    leave();
+    signal?.removeEventListener("abort", wake);
+  }
+}
+
+function isStream({ ok, body, headers }) {
+  const kind = headers.get("content-type") ?? "";
+  return ok && body !== null && kind.startsWith("text/event-stream") && headers.has("x-stream-id");
+}
+
+function retryAfterMs(response) {
+  return (Number(response.headers.get("retry-after")) || 0) * 1000;
+}
+
+/** The caller's own request as one that resumes: the same credentials, no body. */
+function resumeInit(input, init, cursor, signal) {
+  const headers = new Headers(init.headers ?? input.headers);
+  headers.delete("content-type");
+  headers.set("last-event-id", cursor);
+  const { body: _body, ...rest } = init;
+  const credentials = init.credentials ?? input.credentials;
+  return { ...rest, ...(credentials && { credentials }), method: "GET", headers, signal, cache: "no-store" };
+}
+
+/** One body out of all that a follower brings. It reads no faster than the caller does. */
+function bodyOf(follower, response, signal) {
+  const encoder = new TextEncoder();
+  const batches = follower.batches(response);
+  const close = () => follower.close();
+  const stopWaking = onReturn(() => follower.wake());
+  const end = () => {
+    stopWaking();
+    signal?.removeEventListener("abort", close);
+  };
+  signal?.addEventListener("abort", close);
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await batches.next();
+          signal?.throwIfAborted();
+          controller.enqueue(encoder.encode(done ? "data: [DONE]\n\n" : value.map(frame).join("")));
+          if (!done) return;
+          end();
+          controller.close();
+        } catch (error) {
+          end();
+          controller.error(error);
+        }
+      },
+      cancel() {
+        end();
+        close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function frame({ offset, data }) {
+  const lines = `data: ${data.replaceAll("\n", "\ndata: ")}\n\n`;
+  return offset === null ? lines : `id: ${offset}\n${lines}`;
+}
