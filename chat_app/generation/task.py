@@ -16,8 +16,8 @@ from docket import Docket, Worker
 from chat_app.errors import LogUnavailable
 from chat_app.generation.producer import Producer
 from chat_app.identity.identity import Identity, UserId
-from chat_app.streams.engine import STORE_ERRORS
 from chat_app.streams.model import StreamId
+from chat_app.streams.outages import STORE_ERRORS
 
 _TASK = "generate"
 

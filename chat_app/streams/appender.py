@@ -13,6 +13,8 @@ from chat_app.streams.tail import Tail
 _ROOM = 256 * 1024
 """Characters a producer may be ahead of the store before `Appender.room` makes it wait."""
 
+_DONE = (b"ok", b"stop")
+
 
 class _Text:
     """Text deltas of one part that no flush has taken yet."""
@@ -22,8 +24,8 @@ class _Text:
     def __init__(self, kind: str, part_id: str, text: str) -> None:
         self.kind, self.part_id, self.pieces = kind, part_id, [text]
 
-    def encode(self) -> bytes:
-        return frame.delta_json(self.kind, self.part_id, "".join(self.pieces))
+    def frame(self, offset: int) -> bytes:
+        return frame.encode_delta(offset, self.kind, self.part_id, "".join(self.pieces))
 
 
 class Appender:
@@ -123,13 +125,13 @@ class Appender:
             self._confirmed.clear()
             await self._confirmed.wait()
 
-    def request(self, args: list[str | bytes], lifetime: Callable[[Outcome | None], str]) -> None:
-        """Add to `args` what `append.lua` is to do now; the same again until it is answered."""
+    def request(self) -> list[str | bytes]:
+        """What `append.lua` is to do now; the same again until it is answered."""
         first = self._end + 1
         if not self._unconfirmed and self._pending:
             pending, self._pending, self._pending_chars = self._pending, [], 0
             self._unconfirmed = [
-                frame.encode(offset, item if isinstance(item, bytes) else item.encode())
+                item.frame(offset) if isinstance(item, _Text) else frame.encode(offset, item)
                 for offset, item in enumerate(pending, first)
             ]
         frames, restore = self._unconfirmed, "0"
@@ -137,15 +139,13 @@ class Appender:
             frames, first, restore = self.tail.frames(after=0) + frames, 1, "1"
         self._asked = None if self._pending else self._outcome
         outcome = "" if self._asked is None else str(self._asked)
-        args += (self._token, str(first), restore, outcome)
-        args += (lifetime(self._asked), str(len(frames)))
-        args += frames
+        return [self._token, str(first), restore, outcome, str(len(frames)), *frames]
 
-    def answered(self, status: bytes, *, stop: bool) -> None:
+    def answered(self, status: bytes) -> None:
         """Take the store's answer to the last `request`."""
-        if stop:
-            self.stop_requested.set()
-        if status == b"ok":
+        if status in _DONE:
+            if status == b"stop":
+                self.stop_requested.set()
             frames, self._unconfirmed = self._unconfirmed, []
             self._restore = False
             if self.tail.end == self._end:

@@ -15,9 +15,10 @@ from datetime import timedelta
 
 from chat_app.errors import LogUnavailable
 from chat_app.streams import frame
-from chat_app.streams.engine import Engine, Subscription
+from chat_app.streams.engine import Engine
 from chat_app.streams.keys import Keys
 from chat_app.streams.model import Outcome, StreamId
+from chat_app.streams.subscription import Subscription
 from chat_app.streams.tail import Tail
 
 _logger = logging.getLogger(__name__)
@@ -49,14 +50,15 @@ class Feed:
         engine: Engine,
         *,
         prefix: str,
-        patience: timedelta,
+        timeout: timedelta,
         pulse: timedelta,
         on_stop: Callable[[StreamId], None],
     ) -> None:
         self._engine = engine
         self._on_stop = on_stop
         self.home = f"{prefix}:feed"
-        self._patience = patience.total_seconds()
+        self._timeout = timeout.total_seconds()
+        self._patience = 3 * self._timeout  # with a stream that the store has lost
         self._pulse = pulse.total_seconds()  # of silence, before the log is asked what was lost
         self._watched: dict[str, _Watched] = {}
         self._subscription: Subscription | None = None
@@ -78,6 +80,14 @@ class Feed:
 
     async def run(self) -> None:
         """Receive until cancelled, over as many connections as it takes."""
+        beating = asyncio.create_task(self._beat(), name="stream feed pulse")
+        try:
+            await self._run()
+        finally:
+            beating.cancel()
+            await asyncio.wait([beating])
+
+    async def _run(self) -> None:
         away = False
         while True:
             try:
@@ -86,7 +96,8 @@ class Feed:
                     self._subscription, away = subscription, False
                     for channel in list(self._watched):
                         await subscription.add(channel)
-                    await self._receive(subscription)
+                    while True:
+                        await self._take(*await subscription.next())
             except LogUnavailable as error:
                 if not away:
                     _logger.warning("%s; trying until it does", error)
@@ -97,15 +108,15 @@ class Feed:
                 self._subscription = None
             await asyncio.sleep(_RETRY)
 
-    async def _receive(self, subscription: Subscription) -> None:
-        next_check = time.monotonic() + self._pulse
+    async def _beat(self) -> None:
         while True:
-            message = await subscription.next(within=self._pulse)
-            if message is not None:
-                await self._take(*message)
-            if time.monotonic() >= next_check:
-                await self._check(subscription)
-                next_check = time.monotonic() + self._pulse
+            await asyncio.sleep(self._pulse)
+            try:
+                await self._check()
+            except LogUnavailable:
+                pass  # the receiving task tells of it
+            except Exception:  # outermost frame of the task
+                _logger.exception("looking after streams failed; trying again")
 
     async def _take(self, channel: str, push: bytes | None) -> None:
         if channel == self.home:
@@ -122,7 +133,7 @@ class Feed:
 
     async def _catch_up(self, watched: _Watched, tail: Tail) -> None:
         """Read from the log what no push has brought, and have pushes sent from here on."""
-        state = await self._engine.run("watch", keys=[watched.keys.state], args=["1"])
+        state = await self._engine.run("watch", keys=watched.keys, args=["1"])
         known, end, outcome, _ = state
         if not known:
             # Between a restart of the store and its producer's next append; or for good.
@@ -132,22 +143,30 @@ class Feed:
         watched.seen = time.monotonic()
         if end - tail.end > _PAGE:
             tail.skip(to=end)  # the viewers read the log at their own pace
-        while tail.end < end:
-            frames = await self._engine.frames(watched.keys.log, after=tail.end, limit=_PAGE)
+        while (start := tail.end) < end:
+            frames = await self._engine.frames(watched.keys.log, after=start, limit=_PAGE)
             if not frames:
                 return
-            tail.extend(frames, last=tail.end + len(frames))
+            tail.extend(frames, last=start + len(frames))
         if outcome:
-            tail.extend([], last=tail.end, outcome=Outcome.parse(outcome.decode()))
+            tail.extend([], last=end, outcome=Outcome.parse(outcome.decode()))
 
-    async def _check(self, subscription: Subscription) -> None:
-        """Drop what nobody needs; look after streams that have been silent."""
+    async def _check(self) -> None:
+        """Drop what nobody needs, look after streams that have been silent, and the connection."""
         now = time.monotonic()
+        subscription = self._subscription
+        if subscription is not None:
+            if now - subscription.heard > self._pulse + self._timeout:
+                _logger.warning("no word from the store; connecting anew")
+                await subscription.aclose()
+                return
+            await subscription.ping()
         for channel, watched in list(self._watched.items()):
             tail = watched.tail()
             if tail is None or tail.outcome is not None or tail.lost:
-                del self._watched[channel]
-                await subscription.remove(channel)
+                self._watched.pop(channel, None)
+                if subscription is not None:
+                    await subscription.remove(channel)
             elif now - watched.heard > self._pulse:
                 await self._catch_up(watched, tail)
 

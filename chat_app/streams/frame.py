@@ -34,16 +34,17 @@ def event_json(event: Mapping[str, Any]) -> bytes:
     return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-def delta_json(kind: str, part_id: str, text: str) -> bytes:
-    """Encode the event that is nearly all of a stream, ten times faster than `event_json`."""
-    return f'{{"type":"{kind}","id":"{part_id}","delta":{encode_basestring(text)}}}'.encode(
-        errors="replace"  # a lone surrogate has no UTF-8; one bad character must not end a stream
-    )
-
-
 def encode(offset: int, event: bytes) -> bytes:
     """Make the frame of the event at `offset`."""
     return b"id: %d\ndata: %b\n\n" % (offset, event)
+
+
+def encode_delta(offset: int, kind: str, part_id: str, text: str) -> bytes:
+    """The frame of the event that is nearly all of a stream, ten times faster than by `json`."""
+    delta = encode_basestring(text)
+    return f'id: {offset}\ndata: {{"type":"{kind}","id":"{part_id}","delta":{delta}}}\n\n'.encode(
+        errors="replace"  # a lone surrogate has no UTF-8; one bad character must not end a stream
+    )
 
 
 def split(data: bytes) -> list[bytes]:
@@ -93,7 +94,7 @@ def compact(frames: Iterable[bytes]) -> Iterator[bytes]:
 def _lead(body: bytes) -> bytes:
     """What stands before the text of a plain delta; nothing if it is another event.
 
-    Plain is what `delta_json` made: no other field before the text, and none behind it.
+    Plain is what `encode_delta` made: no other field before the text, and none behind it.
     """
     head, delta, text = body.partition(_DELTA)
     if head.startswith(_HEADS) and head.count(b'"') == _QUOTES and _MORE not in text:

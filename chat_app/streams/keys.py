@@ -1,16 +1,15 @@
 """Where a stream lives in the store."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chat_app.streams.model import StreamId
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(NamedTuple):
     """The two keys of a stream. The braces put both into one slot of a Redis Cluster.
 
     Attributes:
-        state: Hash: fencing token, tail, stop flag, outcome; also the channel of its pushes.
+        state: Hash: fencing token, stop flag, outcome; also the channel of its pushes.
         log: Redis Stream: entry id = offset, one frame per entry.
     """
 

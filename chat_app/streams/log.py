@@ -71,7 +71,7 @@ class StreamLog:
         self._feed = Feed(
             engine,
             prefix=options.prefix,
-            patience=3 * options.timeout,
+            timeout=options.timeout,
             pulse=options.pulse,
             on_stop=self._stop_here,
         )
@@ -82,7 +82,7 @@ class StreamLog:
 
     async def ping(self) -> None:
         """Return if the store answers: worth asking before something is promised."""
-        await self._engine.run("watch", keys=[self._keys(StreamId("ping")).state], args=["0"])
+        await self._engine.run("watch", keys=self._keys(StreamId("ping")), args=["0"])
 
     async def create(self, stream_id: StreamId) -> None:
         """Make a stream known, so that it can be followed and stopped before it is produced."""
@@ -113,7 +113,7 @@ class StreamLog:
         """
         keys = self._keys(stream_id)
         args = [str(token), _ms(self._options.open_ttl)]
-        status, end, stop, _ = await self._engine.run("open", keys=[keys.state], args=args)
+        status, end, stop = await self._engine.run("open", keys=keys, args=args)
         if status == b"fenced":
             raise Fenced(f"another producer has taken over stream {stream_id}")
         if status == b"closed":
@@ -163,17 +163,17 @@ class StreamLog:
 
     async def state(self, stream_id: StreamId) -> StreamState:
         """What the log knows of a stream now. Raises `StreamNotFound`."""
-        keys = self._keys(stream_id)
-        known, end, outcome, stop = await self._engine.run("watch", keys=[keys.state], args=["0"])
+        known, end, outcome, stop = await self._engine.run(
+            "watch", keys=self._keys(stream_id), args=["0"]
+        )
         if not known:
             raise StreamNotFound(f"no stream {stream_id}")
         return StreamState(tail=end, outcome=_outcome(outcome), stop_requested=stop == b"1")
 
     async def request_stop(self, stream_id: StreamId) -> StreamState:
         """Ask the producer to end an open stream; idempotent. Raises `StreamNotFound`."""
-        keys = self._keys(stream_id)
         known, end, outcome = await self._engine.run(
-            "stop", keys=[keys.state], args=[self._feed.home, stream_id]
+            "stop", keys=self._keys(stream_id), args=[self._feed.home, stream_id]
         )
         if not known:
             raise StreamNotFound(f"no stream {stream_id}")
@@ -187,8 +187,7 @@ class StreamLog:
         A producer that still writes it is treated like one whose stream the store has lost: its
         `still_owner` decides, so what it belongs to must be gone first.
         """
-        keys = self._keys(stream_id)
-        await self._engine.run("delete", keys=[keys.state, keys.log], args=[])
+        await self._engine.run("delete", keys=self._keys(stream_id), args=[])
         tail = self._tails.get(stream_id)
         if tail is not None:
             tail.lose()

@@ -1,8 +1,10 @@
 """The write side: every producer of this process, one flush at a time.
 
 While a flush is under way new events pile up; the next flush takes them all, and neighbouring
-text deltas of a stream become one event. An idle writer adds no delay; a busy one sends fewer,
-larger commands, three milliseconds apart at least, and the store's speed is the back-pressure.
+text deltas of a stream become one event. An idle writer adds no delay. A busy one sends fewer,
+larger commands: the more of the process' time they and their delivery take, the longer it waits
+for the next, up to 40 ms, which nobody sees and which makes one event of the deltas that come
+meanwhile. The store's speed is the back-pressure.
 """
 
 import asyncio
@@ -16,12 +18,13 @@ from typing import Any
 from chat_app.errors import ChatNotFound, LogUnavailable
 from chat_app.streams.appender import Appender
 from chat_app.streams.engine import Engine
-from chat_app.streams.model import Outcome
 
 _logger = logging.getLogger(__name__)
 
 _STREAMS_PER_FLUSH = 512
-_GAP = 0.003  # seconds between the beginnings of two flushes; the first after a pause never waits
+# Seconds between the beginnings of two flushes; the first after a pause never waits. Between these
+# two, as long as it takes for flushes to have no more than a share of the event loop's time.
+_SHORTEST_GAP, _LONGEST_GAP, _SHARE = 0.003, 0.04, 1 / 8
 _FIRST_RETRY, _LAST_RETRY = 0.05, 1.0  # seconds
 
 
@@ -40,11 +43,12 @@ class Writer:
         self._engine = engine
         self._pulse = pulse.total_seconds()
         self._on_fenced = on_fenced
-        self._log_ttl, self._open_ttl = _ms(log_ttl), _ms(open_ttl)
+        self._lifetimes = (_ms(open_ttl), _ms(log_ttl))
         self._dirty: dict[Appender, None] = {}  # a set that keeps its order
         self._work = asyncio.Event()  # set while something is dirty
         self._open: weakref.WeakSet[Appender] = weakref.WeakSet()  # each held by its producer
-        self._earliest = 0.0  # when the next flush may begin, by the loop's clock
+        self._last = 0.0  # when the last flush began, by the loop's clock
+        self._gap = _SHORTEST_GAP  # seconds from then to the next
         self._asking: set[Appender] = set()  # the store has lost their streams: who may restore?
         self._helping: set[asyncio.Task[None]] = set()  # ended by `run`
 
@@ -102,9 +106,9 @@ class Writer:
     async def _next_batch(self) -> list[Appender]:
         await self._work.wait()
         clock = asyncio.get_running_loop().time
-        if (wait := self._earliest - clock()) > 0:
+        if (wait := self._last + self._gap - clock()) > 0:
             await asyncio.sleep(wait)
-        self._earliest = clock() + _GAP
+        self._last = clock()
         batch = list(islice(self._dirty, _STREAMS_PER_FLUSH))
         for appender in batch:
             del self._dirty[appender]
@@ -113,19 +117,21 @@ class Writer:
         return batch
 
     async def _flush(self, batch: list[Appender]) -> None:
-        keys: list[str] = []
-        args: list[str | bytes] = []
-        for appender in batch:
-            keys += (appender.keys.state, appender.keys.log)
-            appender.request(args, self._lifetime)
-        replies = await self._engine.append(keys=keys, args=args)
-        for appender, (status, _tail, stop) in zip(batch, replies, strict=True):
-            appender.answered(status, stop=stop == b"1")
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        requests = [(appender.keys, appender.request()) for appender in batch]
+        asked = clock()
+        replies = await self._engine.append(self._lifetimes, requests)
+        answered = clock()
+        for appender, status in zip(batch, replies, strict=True):
+            appender.answered(status)
             if status == b"fenced":
                 self._help(self._on_fenced(appender))
             elif status == b"lost" and appender not in self._asking:
                 self._asking.add(appender)
                 self._help(self._ask(appender))
+        busy = asked - begun + clock() - answered
+        self._gap = min(max(_SHORTEST_GAP, busy / _SHARE), _LONGEST_GAP)
 
     def _help(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` beside the flushes, none of which may wait for one stream alone."""
@@ -156,9 +162,6 @@ class Writer:
         else:
             appender.fence()
             await self._on_fenced(appender)
-
-    def _lifetime(self, outcome: Outcome | None) -> str:
-        return self._open_ttl if outcome is None else self._log_ttl
 
 
 def _ms(duration: timedelta) -> str:

@@ -33,7 +33,7 @@ from hypothesis.stateful import (
 from chat_app.errors import Fenced, StreamClosed
 from chat_app.streams import frame
 from chat_app.streams.appender import Appender
-from chat_app.streams.engine import Engine
+from chat_app.streams.engine import engine_over
 from chat_app.streams.follower import Follower
 from chat_app.streams.keys import Keys
 from chat_app.streams.log import LogOptions, StreamLog, serve_log
@@ -106,7 +106,7 @@ class LogMachine(RuleBasedStateMachine):
                     BurnerRedis() if embedded else redis.Redis.from_url(self.url, driver_info=None)
                 )
                 self.stack.push_async_callback(self.client.aclose)
-                engine = Engine(self.client, shared=not embedded, timeout=OPTIONS.timeout)
+                engine = engine_over(self.client, patience=OPTIONS.timeout)
                 self.stack.push_async_callback(engine.aclose)
                 self.logs.append(await self.stack.enter_async_context(serve_log(engine, OPTIONS)))
             await self.logs[0].create(self.stream_id)

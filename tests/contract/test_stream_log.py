@@ -392,13 +392,10 @@ async def test_an_answer_that_comes_after_a_takeover_here_adds_nothing(
     log: StreamLog, stream_id: StreamId
 ) -> None:
     old = await written(log, stream_id, words=1)
-    args: list[str | bytes] = []
     old.append_text("landed ", part_id="1")
-    old.request(args, lambda _outcome: "60000")
-    keys = old.keys
-    await log._engine.run("append", keys=[keys.state, keys.log], args=args)
+    await log._engine.append(("60000", "60000"), [(old.keys, old.request())])
     new = await log.open(stream_id, token=2)
-    old.answered(b"ok", stop=False)
+    old.answered(b"ok")
     new.append_text("new", part_id="1")
     await new.close(COMPLETED)
 

@@ -5,6 +5,6 @@
 -- Returns 1 if it is new, 0 if it was known
 -- Atomic so that creating twice never resets a stream that has begun.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'token', '0', 'tail', '0')
+redis.call('HSET', KEYS[1], 'token', '0')
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1

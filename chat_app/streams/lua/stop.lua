@@ -1,15 +1,13 @@
 -- Ask the producer of an open stream to end it.
 --
--- KEYS    state hash
+-- KEYS    state hash · log
 -- ARGV    channel that every process listens to · the stream's id
 -- Returns {known, tail, outcome}: known is 0 when there is no such stream; outcome is '' while open
 -- The flag reaches the producer with its next append, the message also when its model is silent.
 -- Atomic so that a stream that closes meanwhile never keeps a flag nobody will read.
-local tail = redis.call('HGET', KEYS[1], 'tail')
-if not tail then return {0, 0, ''} end
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, ''} end
 local outcome = redis.call('HGET', KEYS[1], 'outcome')
-if not outcome then
-  redis.call('HSET', KEYS[1], 'stop', '1')
-  redis.call('PUBLISH', ARGV[1], ARGV[2])
-end
-return {1, tonumber(tail), outcome or ''}
+if outcome then return {1, tonumber(redis.call('HGET', KEYS[1], 'tail')), outcome} end
+redis.call('HSET', KEYS[1], 'stop', '1')
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return {1, redis.call('XLEN', KEYS[2]), ''}

@@ -1,0 +1,152 @@
+"""How the appends of a flush get to the store: in one call, or one per stream."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Any, Protocol
+
+from redis.exceptions import NoScriptError, RedisError
+
+from chat_app.streams.keys import Keys
+from chat_app.streams.line import Command, Line
+
+_logger = logging.getLogger(__name__)
+
+Request = tuple[Keys, Sequence[str | bytes]]
+"""A stream's keys, and its part of the arguments of `append.lua`."""
+
+Script = Any
+"""A script as redis-py and burner-redis register it."""
+
+
+class Appends(Protocol):
+    """Runs `append.lua` for the one writer of a process: never twice at a time."""
+
+    async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
+        """The store's word on each request.
+
+        Args:
+            head: The arguments that all of them share.
+            requests: What is to be appended, each to a stream of its own.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what it has opened."""
+        ...
+
+
+class EmbeddedAppends:
+    """All streams in one call of the store in this process."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
+        """The store's word on each request."""
+        keys, args = _joined(head, requests)
+        return await self._script(keys=keys, args=args)
+
+    async def aclose(self) -> None:
+        """Nothing was opened."""
+
+
+class ServerAppends:
+    """All streams in one call, on a connection of the writer's own."""
+
+    def __init__(self, client: Any, *, text: str) -> None:
+        self._client = client
+        self._text = text
+        self._sha = _sha(text)
+        self._line = Line(client.connection_pool.make_connection())
+
+    async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
+        """The store's word on each request."""
+        keys, args = _joined(head, requests)
+        command = ("EVALSHA", self._sha, str(len(keys)), *keys, *args)
+        [replies] = await self._line.ask([command])
+        if isinstance(replies, NoScriptError):  # a store that has restarted
+            await self._client.script_load(self._text)
+            [replies] = await self._line.ask([command])
+        if isinstance(replies, Exception):
+            raise replies
+        return replies
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._line.aclose()
+
+
+class ClusterAppends:
+    """One call per stream, those of a node in one go: a call must not name keys of two slots.
+
+    What a node does not take, because it is gone, has restarted, or has handed the slot on, is sent
+    once more through the client, which knows how to find the right one.
+    """
+
+    def __init__(self, client: Any, *, text: str, script: Script) -> None:
+        self._client = client
+        self._sha = _sha(text)
+        self._script = script
+        self._lines: dict[str, Line] = {}  # by the name of the node
+
+    async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
+        """The store's word on each request."""
+        await self._client.initialize()
+        nodes: dict[str, tuple[Any, list[int]]] = {}
+        for place, (keys, _) in enumerate(requests):
+            node = self._client.get_node_from_key(keys.state)
+            nodes.setdefault(node.name, (node, []))[1].append(place)
+        replies: list[Any] = [None] * len(requests)
+
+        async def ask(node: Any, places: list[int]) -> None:
+            commands = [self._command(head, requests[place]) for place in places]
+            for place, reply in zip(places, await self._ask(node, commands), strict=True):
+                replies[place] = reply
+
+        async with asyncio.TaskGroup() as tasks:
+            for node, places in nodes.values():
+                tasks.create_task(ask(node, places))
+        for place, reply in enumerate(replies):
+            if isinstance(reply, Exception):
+                keys, args = requests[place]
+                [replies[place]] = await self._script(keys=keys, args=[*head, *args])
+            else:
+                [replies[place]] = reply
+        return replies
+
+    def _command(self, head: Sequence[str], request: Request) -> Command:
+        keys, args = request
+        return ("EVALSHA", self._sha, "2", *keys, *head, *args)
+
+    async def _ask(self, node: Any, commands: Sequence[Command]) -> Sequence[Any]:
+        line = self._lines.get(node.name)
+        if line is None:
+            connection = node.connection_class(**node.connection_kwargs)
+            line = self._lines[node.name] = Line(connection)
+        try:
+            return await line.ask(commands)
+        except (RedisError, OSError) as error:
+            _logger.info("node %s: %s", node.name, type(error).__name__)
+            return [error] * len(commands)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for line in self._lines.values():
+            await line.aclose()
+
+
+def _joined(
+    head: Sequence[str], requests: Sequence[Request]
+) -> tuple[list[str], list[str | bytes]]:
+    keys: list[str] = []
+    args: list[str | bytes] = [*head]
+    for names, values in requests:
+        keys += names
+        args += values
+    return keys, args
+
+
+def _sha(text: str) -> str:
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()
