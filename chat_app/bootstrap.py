@@ -23,6 +23,7 @@ from chat_app.replies import Replies
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.sweep import Sweep
 from chat_app.turns import Turns
+from chat_app.upkeep import Upkeep
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Services:
     chats: ChatRepository
     log: StreamLog
     turns: Turns
+    upkeep: Upkeep
 
 
 _opened: list[Services] = []  # the process' one set, while it is open
@@ -109,6 +111,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 model=settings.chat_model,
                 max_prompt_chars=settings.max_prompt_chars,
             ),
+            upkeep=Upkeep(chats=chats, log=log),
         )
         calm_the_collector()
         _opened.append(opened)

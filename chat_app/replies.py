@@ -25,7 +25,10 @@ class Replies:
             reply_id=ReplyId(claim.reply_id),
             model=claim.model,
             prompt=Prompt(messages=tuple(map(_prompt_message, claim.history))),
+            parts=claim.parts,
+            metadata=claim.meta,
             checkpoint=claim.checkpoint,
+            tail=claim.tail,
             outcome=_outcome(claim),
         )
 
@@ -34,10 +37,12 @@ class Replies:
         return await self._streams.is_newest_claim(identity, stream_id, fencing_token=token)
 
     async def checkpoint(
-        self, identity: Identity, stream_id: StreamId, *, token: int, text: str
+        self, identity: Identity, stream_id: StreamId, *, token: int, text: str, tail: int
     ) -> None:
         """Keep the text so far, in case both the producer and the log are lost."""
-        await self._streams.checkpoint(identity, stream_id, fencing_token=token, text=text)
+        await self._streams.checkpoint(
+            identity, stream_id, fencing_token=token, text=text, tail=tail
+        )
 
     async def finish(
         self,
@@ -45,9 +50,9 @@ class Replies:
         stream_id: StreamId,
         *,
         token: int,
-        parts: list[dict[str, Any]],
         outcome: Outcome,
-        meta: dict[str, Any],
+        parts: list[dict[str, Any]] | None = None,
+        meta: dict[str, Any] | None = None,
     ) -> None:
         """Save the reply and close the stream's row, in one transaction."""
         await self._streams.finish(

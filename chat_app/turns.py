@@ -1,8 +1,13 @@
 """One turn: a prompt and the reply to it. The page and the API both come through here."""
 
-from dataclasses import dataclass
-
-from chat_app.chats.models import ChatId, Message, MessageId, StreamRecord
+from chat_app.chats.models import (
+    ACTIVE,
+    BegunTurn,
+    ChatId,
+    MessageId,
+    Place,
+    StreamRecord,
+)
 from chat_app.chats.repository import ChatRepository
 from chat_app.errors import (
     InvalidRequest,
@@ -13,60 +18,24 @@ from chat_app.errors import (
 )
 from chat_app.generation.task import Generations
 from chat_app.identity.identity import Identity
-from chat_app.streams.follower import Follower
 from chat_app.streams.log import StreamLog
 from chat_app.streams.model import StreamId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """A prompt that was accepted.
-
-    Attributes:
-        reply_id: The id its reply's message will have.
-        created: False when the same prompt had been accepted before: it is still one turn.
-    """
-
-    chat_id: ChatId
-    stream_id: StreamId
-    reply_id: MessageId
-    created: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed:
-    """What there is to resume in a chat.
-
-    Attributes:
-        stream_id: The chat's newest stream.
-        follower: Its events from the cursor on; None when the log has no more to say.
-        reply: For a closed stream: the message it ended in, if it ended in one.
-    """
-
-    stream_id: StreamId
-    follower: Follower | None
-    reply: Message | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopRequested:
-    """A stop on its way to the producer.
-
-    Attributes:
-        cursor: The newest offset when it was asked for; the end follows soon after.
-    """
-
-    stream_id: StreamId
-    cursor: int
+from chat_app.turn import Resumed, StopRequested, Turn
 
 
 class Turns:
-    """Sends, resumes and stops, each for the owner of the chat alone.
+    """Begins, resumes and stops turns, each for the owner of the chat alone.
 
     Guarantees:
       Once       a prompt sent again with the same message id is one turn.
-      Whole      a prompt is accepted with its stream and its generation, or not at all.
+      Whole      a turn begins with its stream and its generation, or not at all.
       Lasting    a turn depends on no connection: only its end, or a stop, ends it.
+
+    Whatever begins one raises:
+        InvalidRequest: There is no text, or an id is not usable.
+        ChatNotFound: No such chat for this user; but an unknown one is a new chat to `send`.
+        TurnInProgress: The chat is being answered, and not this; carries the open stream.
+        LogUnavailable: The store does not answer; nothing was written.
     """
 
     def __init__(
@@ -84,7 +53,16 @@ class Turns:
         self._model = model
         self._max_prompt_chars = max_prompt_chars
 
-    async def send(self, identity: Identity, *, chat_id: str, message_id: str, text: str) -> Turn:
+    async def send(
+        self,
+        identity: Identity,
+        *,
+        chat_id: str,
+        message_id: str,
+        text: str,
+        parent_id: str | Place | None = ACTIVE,
+        model: str | None = None,
+    ) -> Turn:
         """Accept a prompt and have it answered.
 
         Args:
@@ -92,18 +70,40 @@ class Turns:
             chat_id: The chat; an unknown one is a new chat.
             message_id: Made by the client: the same one again is the same turn.
             text: The prompt.
+            parent_id: The message it follows upon; None for one that begins the chat anew.
+            model: What is to answer, if not what answers by default.
 
         Raises:
-            InvalidRequest: There is no text, or an id is not usable.
             PromptTooLarge: The text is longer than the server accepts.
-            TurnInProgress: The chat is being answered; carries the open stream.
-            LogUnavailable: The store does not answer; nothing was written.
         """
-        text = text.replace("\0", "").encode(errors="replace").decode()
-        if not text.strip():
-            raise InvalidRequest("the prompt is empty")
-        if len(text) > self._max_prompt_chars:
-            raise PromptTooLarge(f"a prompt has at most {self._max_prompt_chars} characters")
+        text = self._prompt(text)
+        await self._log.ping()
+        begun = await self._chats.begin_turn(
+            identity,
+            chat_id=ChatId(chat_id),
+            message_id=MessageId(message_id),
+            text=text,
+            model=model or self._model,
+            parent_id=MessageId(parent_id) if isinstance(parent_id, str) else parent_id,
+        )
+        return await self._turn(identity, begun)
+
+    async def edit(
+        self, identity: Identity, *, chat_id: str, message_id: str, edited_id: str, text: str
+    ) -> Turn:
+        """Accept a prompt beside another one, which stays, and have it answered.
+
+        Args:
+            identity: Who asks.
+            chat_id: The chat.
+            message_id: Of the new prompt: the same one again is the same turn.
+            edited_id: The prompt that was edited.
+            text: The new prompt.
+
+        Raises:
+            PromptTooLarge: The text is longer than the server accepts.
+        """
+        text = self._prompt(text)
         await self._log.ping()
         begun = await self._chats.begin_turn(
             identity,
@@ -111,13 +111,75 @@ class Turns:
             message_id=MessageId(message_id),
             text=text,
             model=self._model,
+            edited_id=MessageId(edited_id),
         )
+        return await self._turn(identity, begun)
+
+    async def regenerate(
+        self,
+        identity: Identity,
+        *,
+        chat_id: str,
+        message_id: str | None = None,
+        model: str | None = None,
+    ) -> Turn:
+        """Have another reply made beside one that is there, which stays.
+
+        While it is being made, the same again is the same turn.
+
+        Args:
+            identity: Who asks.
+            chat_id: The chat.
+            message_id: The reply, or its prompt; None for the end of the active path.
+            model: What is to answer, if not what answers by default.
+        """
+        await self._log.ping()
+        begun = await self._chats.regenerate(
+            identity,
+            ChatId(chat_id),
+            message_id=None if message_id is None else MessageId(message_id),
+            model=model or self._model,
+        )
+        return await self._turn(identity, begun)
+
+    async def continue_(
+        self, identity: Identity, *, chat_id: str, message_id: str | None = None
+    ) -> Turn:
+        """Go on with a reply that ended too early: the same message, in a new stream.
+
+        The stream holds the whole message, from its first event. While it is open, the same again
+        is the same turn. A reply that failed without a word is made anew.
+
+        Args:
+            identity: Who asks.
+            chat_id: The chat.
+            message_id: The reply; None for the end of the active path.
+        """
+        await self._log.ping()
+        begun = await self._chats.continue_reply(
+            identity,
+            ChatId(chat_id),
+            message_id=None if message_id is None else MessageId(message_id),
+            model=self._model,
+        )
+        return await self._turn(identity, begun)
+
+    def _prompt(self, text: str) -> str:
+        text = text.replace("\0", "").encode(errors="replace").decode()
+        if not text.strip():
+            raise InvalidRequest("the prompt is empty")
+        if len(text) > self._max_prompt_chars:
+            raise PromptTooLarge(f"a prompt has at most {self._max_prompt_chars} characters")
+        return text
+
+    async def _turn(self, identity: Identity, begun: BegunTurn) -> Turn:
+        stream = begun.stream
         if begun.created:
-            await self._start(identity, begun.stream)
+            await self._start(identity, stream)
         return Turn(
-            chat_id=begun.stream.chat_id,
-            stream_id=begun.stream.id,
-            reply_id=begun.stream.reply_id,
+            chat_id=stream.chat_id,
+            stream_id=stream.id,
+            reply_id=stream.reply_id,
             created=begun.created,
         )
 
@@ -126,7 +188,7 @@ class Turns:
             await self._log.create(stream.id)
             await self._generations.schedule(identity, stream.id)
         except LogUnavailable:
-            # The store went away since the ping. The caller will send the prompt again.
+            # The store went away since the ping. The caller will ask again.
             await self._chats.withdraw_turn(identity, stream.chat_id, stream.id)
             raise
 
@@ -153,32 +215,30 @@ class Turns:
         stream = await self._chats.newest_stream(identity, ChatId(chat_id))
         if stream is None:
             return None
-        stream_id = stream.id
         if stream.open:
             try:
                 follower = await self._log.follow(
-                    stream_id, after=after or 0, compact=after is None
+                    stream.id, after=after or 0, compact=after is None
                 )
             except StreamNotFound as error:
                 # Accepted a moment ago, or the store restarted empty: its producer knows it.
                 raise LogUnavailable("the stream is not there yet") from error
-            return Resumed(stream_id=stream_id, follower=follower)
+            return Resumed(stream_id=stream.id, follower=follower)
         return await self._resume_closed(identity, stream, after=after)
 
     async def _resume_closed(
         self, identity: Identity, stream: StreamRecord, *, after: int | None
     ) -> Resumed:
-        stream_id = stream.id
         if after is not None:
             try:
-                follower = await self._log.follow(stream_id, after=after)
-                return Resumed(stream_id=stream_id, follower=follower)
+                follower = await self._log.follow(stream.id, after=after)
+                return Resumed(stream_id=stream.id, follower=follower)
             except (StreamNotFound, OffsetExpired):
                 pass  # its log has expired; the message has not
-        return await self._ended(identity, stream.chat_id, stream_id, stream.reply_id)
+        return await self._ended(identity, stream.chat_id, stream.id, stream.reply_id)
 
     async def follow(self, identity: Identity, turn: Turn) -> Resumed:
-        """All events of a turn that `send` has accepted, byte for byte, from the first.
+        """All events of a turn that was accepted, byte for byte, from the first.
 
         Raises:
             LogUnavailable: The store has just lost the stream; come back.
@@ -211,9 +271,8 @@ class Turns:
         stream = await self._chats.newest_stream(identity, ChatId(chat_id))
         if stream is None or not stream.open:
             return None
-        stream_id = stream.id
         try:
-            state = await self._log.request_stop(stream_id)
+            state = await self._log.request_stop(stream.id)
         except StreamNotFound as error:
             raise LogUnavailable("the stream is not there yet") from error
-        return StopRequested(stream_id=stream_id, cursor=state.tail)
+        return StopRequested(stream_id=stream.id, cursor=state.tail)

@@ -6,16 +6,17 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chat_app.chats.models import MessageStatus
-from chat_app.chats.queries import next_message_position
 from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
+from chat_app.chats.tree import add_message
 from chat_app.streams.model import OutcomeKind
 
-_STATUS: dict[OutcomeKind, MessageStatus] = {
+STATUS: dict[str, MessageStatus] = {
     "completed": "complete",
     "stopped": "stopped",
     "failed": "failed",
     "interrupted": "interrupted",
 }
+"""What a stream's outcome makes of its reply."""
 
 
 async def close(
@@ -23,31 +24,58 @@ async def close(
     chat: ChatRow,
     stream: StreamRow,
     *,
-    parts: list[dict[str, Any]],
     outcome: OutcomeKind,
     error_code: str | None,
+    parts: list[dict[str, Any]] | None = None,
     meta: dict[str, Any] | None = None,
 ) -> None:
-    """Close an open stream and keep `parts`, if there are any, as the assistant's message.
+    """Close an open stream and keep the reply, if there is any, as the assistant's message.
 
-    The caller has locked the chat and made sure that the stream is open.
+    A reply that was being continued is never less than before. The caller has locked the chat and
+    made sure that the stream is open.
+
+    Args:
+        session: The transaction.
+        chat: The chat.
+        stream: Its stream.
+        outcome: How it ended.
+        error_code: Why it failed.
+        parts: All of the reply; None for as much as the database has.
+        meta: What is known of its making; None for what the database knows.
     """
     now = datetime.now(UTC)
-    if parts:
-        session.add(
-            MessageRow(
-                chat_key=chat.key,
-                id=stream.reply_id,
-                role="assistant",
-                parts=parts,
-                status=_STATUS[outcome],
-                meta={"model": stream.model, **(meta or {})},
-                position=await next_message_position(session, chat),
-                created_at=now,
-            )
+    reply = await session.get(MessageRow, (chat.key, stream.reply_id))
+    before = [] if reply is None else reply.parts
+    if not parts:
+        parts = extended(before, stream.checkpoint if parts is None else "")
+    if meta is None:
+        meta = {} if reply is None else reply.meta
+    ended = {"parts": parts, "status": STATUS[outcome], "meta": {"model": stream.model, **meta}}
+    if reply is not None:
+        reply.sqlmodel_update(ended)
+    elif parts:
+        await add_message(
+            session,
+            chat,
+            stream.reply_id,
+            parent_id=stream.prompt_id,
+            role="assistant",
+            created_at=now,
+            **ended,
         )
     stream.outcome = outcome
     stream.error_code = error_code
     stream.closed_at = now
     stream.checkpoint = ""  # the message has it from now on
     chat.updated_at = now
+
+
+def extended(parts: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """`parts` grown until their text is `text`, which begins with theirs."""
+    so_far = sum(len(part["text"]) for part in parts if part.get("type") == "text")
+    rest = text[so_far:]
+    if not rest:
+        return parts
+    if parts and parts[-1].get("type") == "text":
+        return [*parts[:-1], {**parts[-1], "text": parts[-1]["text"] + rest}]
+    return [*parts, {"type": "text", "text": rest}]

@@ -8,7 +8,7 @@ from sqlmodel import col, func, select
 from chat_app.chats.closing import close
 from chat_app.chats.database import Database
 from chat_app.chats.models import OpenStream
-from chat_app.chats.queries import lock_stream, text_parts
+from chat_app.chats.queries import lock_stream
 from chat_app.chats.tables import ChatRow, StreamRow
 from chat_app.identity.identity import UserId
 from chat_app.streams.model import StreamId
@@ -43,7 +43,6 @@ class Housekeeping:
                 stream_id=StreamId(stream.id),
                 created_at=stream.created_at,
                 checkpointed_at=stream.checkpointed_at,
-                checkpoint=stream.checkpoint,
             )
             for stream, user_id in rows
         ]
@@ -56,7 +55,7 @@ class Housekeeping:
         error_code: str | None = None,
         idle_since: datetime | None = None,
     ) -> bool:
-        """Close a stream nobody works on; its checkpoint, unless empty, becomes the reply.
+        """Close a stream nobody works on; what the database has of the reply is kept.
 
         A producer that was thought dead is fenced by this: it can neither checkpoint nor finish.
 
@@ -80,12 +79,5 @@ class Housekeeping:
             if stream.outcome is not None or alive:
                 return False
             stream.fencing_token += 1
-            await close(
-                session,
-                chat,
-                stream,
-                parts=text_parts(stream.checkpoint),
-                outcome=outcome,
-                error_code=error_code,
-            )
+            await close(session, chat, stream, outcome=outcome, error_code=error_code)
             return True

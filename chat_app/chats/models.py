@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NewType
+from enum import Enum
+from typing import Any, Final, Literal, NewType
 
 from chat_app.identity.identity import UserId
 from chat_app.streams.model import OutcomeKind, StreamId
@@ -14,7 +15,17 @@ ID_PATTERN = "^[A-Za-z0-9_-]{1,128}$"
 """What a chat or a message can be called: it stands in an address, as it is."""
 
 Role = Literal["user", "assistant"]
-MessageStatus = Literal["complete", "stopped", "failed", "interrupted"]
+MessageStatus = Literal["complete", "stopped", "failed", "interrupted", "unfinished"]
+
+
+class Place(Enum):
+    """Where in a chat, when not at a message that is named."""
+
+    ACTIVE = "active"
+
+
+ACTIVE: Final = Place.ACTIVE
+"""Behind the newest message of the active path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +35,10 @@ class Message:
     Attributes:
         id: Made by the client for a prompt, by the server for a reply.
         parts: Its content, each part as on the wire: `{"type": "text", "text": …}`.
-        status: How it came to its end; a prompt is always `complete`.
-        meta: What is known about its making: the model, the usage.
+        status: How it came to its end; a prompt is always `complete`, a reply that is being
+            continued `unfinished`.
+        meta: What is known about its making: the model, the usage, the time it took.
+        parent_id: What it follows upon; None for a message that begins the chat.
     """
 
     id: MessageId
@@ -34,6 +47,7 @@ class Message:
     status: MessageStatus
     meta: dict[str, Any] = field(default_factory=dict[str, Any])
     created_at: datetime
+    parent_id: MessageId | None = None
 
     @property
     def text(self) -> str:
@@ -70,10 +84,10 @@ class StreamRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunTurn:
-    """The stream that answers a prompt.
+    """The stream that makes a reply, or goes on with one.
 
     Attributes:
-        created: False when the prompt had been accepted before: there is nothing to start.
+        created: False when the same had been asked before: there is nothing to start.
     """
 
     stream: StreamRecord
@@ -96,11 +110,25 @@ class ChatSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chat:
-    """A chat with all its messages.
+class ChatPage:
+    """A part of the list of chats.
 
     Attributes:
-        messages: Oldest first.
+        next: The cursor of the page after this one; None when this is the last.
+    """
+
+    chats: tuple[ChatSummary, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chat:
+    """A chat with all its messages: a tree, of which one path is shown.
+
+    Attributes:
+        messages: All of them, in the order of making.
+        active_message_id: The newest message of the active path when nothing is being answered;
+            None in a chat without messages.
         newest_stream: The last one begun, open or closed; None when nothing was ever asked.
     """
 
@@ -110,12 +138,40 @@ class Chat:
     updated_at: datetime
     messages: tuple[Message, ...]
     newest_stream: StreamRecord | None
+    active_message_id: MessageId | None = None
 
     @property
     def open_stream(self) -> StreamRecord | None:
         """The stream that is answering now."""
         stream = self.newest_stream
         return stream if stream is not None and stream.open else None
+
+    @property
+    def active_path(self) -> tuple[Message, ...]:
+        """The branch that is shown, from the chat's beginning.
+
+        While a reply is made it ends in the prompt; while one is continued, in that reply.
+        """
+        known = {message.id: message for message in self.messages}
+        leaf, stream = self.active_message_id, self.open_stream
+        if stream is not None:
+            leaf = stream.reply_id if stream.reply_id in known else stream.prompt_id
+        path: list[Message] = []
+        while leaf is not None:
+            path.append(known[leaf])
+            leaf = known[leaf].parent_id
+        return tuple(reversed(path))
+
+    def siblings(self, message_id: MessageId) -> tuple[MessageId, ...]:
+        """What there is at a message's place in the tree, itself among it, in order of making.
+
+        The reply that is being made has its place too.
+        """
+        parents = {message.id: message.parent_id for message in self.messages}
+        if self.open_stream is not None:
+            parents.setdefault(self.open_stream.reply_id, self.open_stream.prompt_id)
+        place = parents[message_id]
+        return tuple(sibling for sibling, parent in parents.items() if parent == place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,20 +180,24 @@ class Claim:
 
     Attributes:
         fencing_token: Grows with each claim; older claims are worth nothing from then on.
-        history: The chat up to and including the prompt, oldest first.
-        checkpoint: The reply as far as the database has it: the last checkpoint, or all of it
-            once the stream is closed.
+        history: The path from the chat's beginning to the prompt.
+        parts: What the reply held before, when it is being continued.
+        meta: What was known then of its making.
+        checkpoint: The text of the reply at the newest checkpoint; empty once the stream is
+            closed.
+        tail: How far the log was durable then.
         outcome: Set when the stream is closed already: there is nothing left to generate.
     """
 
     stream_id: StreamId
     fencing_token: int
-    chat_id: ChatId
-    prompt_id: MessageId
     reply_id: MessageId
     model: str
     history: tuple[Message, ...]
+    parts: tuple[dict[str, Any], ...]
+    meta: dict[str, Any]
     checkpoint: str
+    tail: int
     outcome: OutcomeKind | None
     error_code: str | None
 
@@ -154,4 +214,3 @@ class OpenStream:
     stream_id: StreamId
     created_at: datetime
     checkpointed_at: datetime | None
-    checkpoint: str

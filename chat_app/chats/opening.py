@@ -2,14 +2,29 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from chat_app.chats.models import ChatId, MessageId
-from chat_app.chats.queries import new_id, newest_stream
-from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
-from chat_app.errors import TurnInProgress
+from chat_app.chats.closing import STATUS
+from chat_app.chats.models import BegunTurn, ChatId, MessageId, Place
+from chat_app.chats.queries import (
+    find_chat,
+    is_possible_id,
+    new_id,
+    newest_stream,
+    not_found,
+    stream_of,
+    text_parts,
+)
+from chat_app.chats.tables import ChatRow, StreamRow
+from chat_app.chats.tree import (
+    add_message,
+    find_message,
+    has_children,
+    newest_below,
+    parent_of_prompt,
+)
+from chat_app.errors import InvalidRequest, TurnInProgress
 from chat_app.identity.identity import Identity
 
 _TITLE_LENGTH = 60
@@ -23,10 +38,122 @@ def title_of(prompt: str) -> str:
     return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1].rstrip() + "…"
 
 
-async def add_chat(
+async def begin_prompt(
+    session: AsyncSession,
+    identity: Identity,
+    *,
+    chat_id: ChatId,
+    message_id: MessageId,
+    text: str,
+    model: str,
+    parent_id: MessageId | Place | None,
+    edited_id: MessageId | None,
+) -> BegunTurn:
+    """Add a prompt, in a new chat if need be, and open the stream that answers it.
+
+    A message that is there already is not added again: see `ChatRepository.begin_turn`.
+    """
+    chat = await find_chat(session, identity, chat_id, lock=True)
+    if chat is None:
+        if edited_id is not None:
+            raise not_found()
+        chat = await _add_chat(session, identity, chat_id, title=title_of(text))
+    elif await find_message(session, chat, message_id) is not None:
+        stream = await newest_stream(session, chat, prompt_id=message_id)
+        if stream is None:
+            msg = "this message is not a prompt"
+            raise InvalidRequest(msg)
+        return BegunTurn(stream=stream_of(stream, chat=chat), created=False)
+    parent = await parent_of_prompt(session, chat, parent_id=parent_id, edited_id=edited_id)
+    stream = await _open_stream(session, chat, prompt_id=message_id, model=model)
+    await add_message(
+        session,
+        chat,
+        message_id,
+        parent_id=parent,
+        role="user",
+        parts=text_parts(text),
+        status="complete",
+        meta={},
+        created_at=stream.created_at,
+    )
+    return BegunTurn(stream=stream_of(stream, chat=chat), created=True)
+
+
+async def begin_reply(
+    session: AsyncSession, chat: ChatRow, *, message_id: MessageId | None, model: str
+) -> BegunTurn:
+    """Open a stream for another reply beside `message_id`; see `ChatRepository.regenerate`."""
+    prompt_id = await _prompt_of(session, chat, message_id or chat.active_message_id)
+    newest = await newest_stream(session, chat)
+    if (
+        newest is not None
+        and newest.outcome is None
+        and newest.prompt_id == prompt_id
+        and await find_message(session, chat, newest.reply_id) is None  # not a continuation
+    ):
+        return BegunTurn(stream=stream_of(newest, chat=chat), created=False)
+    stream = await _open_stream(session, chat, prompt_id=prompt_id, model=model)
+    return BegunTurn(stream=stream_of(stream, chat=chat), created=True)
+
+
+async def begin_continuation(
+    session: AsyncSession, chat: ChatRow, *, message_id: MessageId | None, model: str
+) -> BegunTurn:
+    """Open a stream that goes on with a reply; see `ChatRepository.continue_reply`."""
+    reply = await find_message(session, chat, message_id or chat.active_message_id)
+    if reply is None or reply.role == "user":
+        return await begin_reply(session, chat, message_id=message_id, model=model)
+    made_by = await newest_stream(session, chat, reply_id=MessageId(reply.id))
+    if made_by is None:
+        msg = "this reply cannot be continued"
+        raise InvalidRequest(msg)
+    if made_by.outcome is None:
+        return BegunTurn(stream=stream_of(made_by, chat=chat), created=False)
+    stream = await _open_stream(
+        session,
+        chat,
+        prompt_id=MessageId(made_by.prompt_id),
+        reply_id=MessageId(reply.id),
+        model=made_by.model,
+    )
+    if reply.status == "complete" and reply.meta.get("finish_reason") != "length":
+        msg = "the reply is complete: there is nothing to continue"
+        raise InvalidRequest(msg)
+    if await has_children(session, reply):
+        msg = "the chat has gone on since this reply: it cannot be continued"
+        raise InvalidRequest(msg)
+    reply.status = "unfinished"
+    chat.active_message_id = reply.id
+    return BegunTurn(stream=stream_of(stream, chat=chat), created=True)
+
+
+async def withdraw(session: AsyncSession, chat: ChatRow, stream: StreamRow) -> None:
+    """Remove a stream, the prompt if nothing else answered it, and a chat that is empty then.
+
+    A reply that was to be continued is again what it was. The caller has locked the chat and made
+    sure that nobody has claimed the stream.
+    """
+    await session.delete(stream)
+    await session.flush()
+    reply = await find_message(session, chat, stream.reply_id)
+    if reply is not None:
+        made_by = await newest_stream(session, chat, reply_id=MessageId(reply.id))
+        if made_by is not None and made_by.outcome is not None:
+            reply.status = STATUS[made_by.outcome]
+    elif await newest_stream(session, chat, prompt_id=MessageId(stream.prompt_id)) is None:
+        prompt = await find_message(session, chat, stream.prompt_id)
+        if prompt is not None:
+            await session.delete(prompt)
+            await session.flush()
+            chat.active_message_id = await newest_below(session, chat, prompt.parent_id)
+    if chat.active_message_id is None:
+        await session.delete(chat)
+
+
+async def _add_chat(
     session: AsyncSession, identity: Identity, chat_id: ChatId, *, title: str
 ) -> ChatRow:
-    """Make a chat; `chat_id` must be new to this user."""
     now = datetime.now(UTC)
     chat = ChatRow(
         key=new_id(),
@@ -41,14 +168,14 @@ async def add_chat(
     return chat
 
 
-async def open_stream(
-    session: AsyncSession, chat: ChatRow, *, prompt_id: MessageId, model: str
+async def _open_stream(
+    session: AsyncSession,
+    chat: ChatRow,
+    *,
+    prompt_id: MessageId,
+    model: str,
+    reply_id: MessageId | None = None,
 ) -> StreamRow:
-    """Open a stream that answers `prompt_id`. The caller has locked the chat, or just made it.
-
-    Raises:
-        TurnInProgress: One is open already.
-    """
     newest = await newest_stream(session, chat)
     if newest is not None and newest.outcome is None:
         msg = "the chat is being answered already"
@@ -58,7 +185,7 @@ async def open_stream(
         chat_key=chat.key,
         position=1 if newest is None else newest.position + 1,
         prompt_id=prompt_id,
-        reply_id=new_id(),
+        reply_id=reply_id or new_id(),
         model=model,
         created_at=datetime.now(UTC),
     )
@@ -67,20 +194,18 @@ async def open_stream(
     return stream
 
 
-async def withdraw(session: AsyncSession, chat: ChatRow, stream: StreamRow) -> None:
-    """Remove a stream, the prompt if nothing else answered it, and a chat that is empty then.
-
-    The caller has locked the chat and made sure that nobody has claimed the stream.
-    """
-    prompt_id = MessageId(stream.prompt_id)
-    await session.delete(stream)
-    await session.flush()
-    if await newest_stream(session, chat, prompt_id=prompt_id) is None:
-        await session.execute(
-            delete(MessageRow).where(
-                col(MessageRow.chat_key) == chat.key, col(MessageRow.id) == prompt_id
-            )
+async def _prompt_of(session: AsyncSession, chat: ChatRow, message_id: str | None) -> MessageId:
+    """The prompt that `message_id` answers, also if it failed without a word; or is."""
+    message = await find_message(session, chat, message_id)
+    prompt_id = None
+    if message is not None:
+        prompt_id = message.id if message.role == "user" else message.parent_id
+    elif message_id is not None and is_possible_id(message_id):
+        query = select(StreamRow.prompt_id).where(
+            StreamRow.chat_key == chat.key, col(StreamRow.reply_id) == message_id
         )
-    messages = select(MessageRow.id).where(MessageRow.chat_key == chat.key).limit(1)
-    if await session.scalar(messages) is None:
-        await session.delete(chat)
+        prompt_id = await session.scalar(query.limit(1))
+    if prompt_id is None:
+        msg = "there is no such message to answer anew"
+        raise InvalidRequest(msg)
+    return MessageId(prompt_id)

@@ -5,7 +5,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 
 from chat_app.chats.models import (
     ID_PATTERN,
@@ -94,19 +94,19 @@ def not_found() -> ChatNotFound:
 
 
 async def newest_stream(
-    session: AsyncSession, chat: ChatRow, *, prompt_id: MessageId | None = None
+    session: AsyncSession,
+    chat: ChatRow,
+    *,
+    prompt_id: MessageId | None = None,
+    reply_id: MessageId | None = None,
 ) -> StreamRow | None:
-    """The stream begun last, of all or of those that answer `prompt_id`."""
+    """The stream begun last: of all, of those that answer `prompt_id`, or made `reply_id`."""
     query = select(StreamRow).where(StreamRow.chat_key == chat.key)
     if prompt_id is not None:
         query = query.where(StreamRow.prompt_id == prompt_id)
+    if reply_id is not None:
+        query = query.where(StreamRow.reply_id == reply_id)
     return await session.scalar(query.order_by(col(StreamRow.position).desc()).limit(1))
-
-
-async def next_message_position(session: AsyncSession, chat: ChatRow) -> int:
-    """Where the chat's next message goes."""
-    newest = select(func.max(MessageRow.position)).where(MessageRow.chat_key == chat.key)
-    return (await session.scalar(newest) or 0) + 1
 
 
 def text_parts(text: str) -> list[dict[str, Any]]:
@@ -123,6 +123,7 @@ def message_of(row: MessageRow) -> Message:
         status=cast("MessageStatus", row.status),
         meta=row.meta,
         created_at=row.created_at,
+        parent_id=None if row.parent_id is None else MessageId(row.parent_id),
     )
 
 

@@ -1,34 +1,33 @@
 """Chats as their owner sees them: the side of the page and the API."""
 
-from functools import partial
-
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from chat_app.chats.database import Database
 from chat_app.chats.models import (
+    ACTIVE,
     BegunTurn,
     Chat,
     ChatId,
-    ChatSummary,
+    ChatPage,
     MessageId,
+    Place,
     StreamRecord,
 )
-from chat_app.chats.opening import add_chat, open_stream, title_of, withdraw
+from chat_app.chats.opening import begin_continuation, begin_prompt, begin_reply, withdraw
+from chat_app.chats.paging import page_of_chats
 from chat_app.chats.queries import (
-    find_chat,
     is_possible_id,
     lock_stream,
     message_of,
     newest_stream,
-    next_message_position,
     not_found,
     owned_chat,
     stream_of,
-    text_parts,
 )
-from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
-from chat_app.errors import InvalidRequest
+from chat_app.chats.tables import MessageRow, StreamRow
+from chat_app.chats.tree import find_message, newest_below
+from chat_app.errors import InvalidRequest, TurnInProgress
 from chat_app.identity.identity import Identity
 from chat_app.streams.model import StreamId
 
@@ -40,13 +39,22 @@ class ChatRepository:
       Ownership   a chat of somebody else is `ChatNotFound`, exactly like one that does not exist.
       One turn    a prompt sent again, at the same moment too, is one message and one stream.
       One stream  at most one is open in a chat, whoever races whom.
+      Tree        nothing that was said is lost: what replaces a message stands beside it.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def begin_turn(
-        self, identity: Identity, *, chat_id: ChatId, message_id: MessageId, text: str, model: str
+        self,
+        identity: Identity,
+        *,
+        chat_id: ChatId,
+        message_id: MessageId,
+        text: str,
+        model: str,
+        parent_id: MessageId | Place | None = ACTIVE,
+        edited_id: MessageId | None = None,
     ) -> BegunTurn:
         """Accept a prompt: its message and the open stream that will answer it, or neither.
 
@@ -59,81 +67,91 @@ class ChatRepository:
             message_id: Id of the prompt's message, made by the client.
             text: The prompt; without NUL, which PostgreSQL cannot store.
             model: What will answer.
+            parent_id: The message it follows upon; None for one that begins the chat anew.
+            edited_id: The prompt beside which it goes, instead of a parent.
 
         Raises:
             TurnInProgress: The chat is being answered already; carries that stream.
-            InvalidRequest: An id is impossible (see `ID_PATTERN`), or names a reply.
+            InvalidRequest: An id is impossible (see `ID_PATTERN`), or names no such message.
+            ChatNotFound: No such chat for this user, to edit a prompt of it.
         """
         if not (is_possible_id(chat_id) and is_possible_id(message_id)):
             msg = "an id is 1 to 128 letters, digits, - and _"
             raise InvalidRequest(msg)
-        begin = partial(
-            self._begin, identity, chat_id=chat_id, message_id=message_id, text=text, model=model
-        )
+
+        async def begin() -> BegunTurn:
+            async with self._database.writing() as session:
+                return await begin_prompt(
+                    session,
+                    identity,
+                    chat_id=chat_id,
+                    message_id=message_id,
+                    text=text,
+                    model=model,
+                    parent_id=parent_id,
+                    edited_id=edited_id,
+                )
+
         try:
             return await begin()
         except IntegrityError:
             # The chat's first two prompts came at once, when there was no row to lock. Now there is.
             return await begin()
 
-    async def _begin(
-        self, identity: Identity, *, chat_id: ChatId, message_id: MessageId, text: str, model: str
-    ) -> BegunTurn:
-        async with self._database.writing() as session:
-            chat = await find_chat(session, identity, chat_id, lock=True)
-            if chat is None:
-                chat = await add_chat(session, identity, chat_id, title=title_of(text))
-            elif await session.get(MessageRow, (chat.key, message_id)) is not None:
-                stream = await newest_stream(session, chat, prompt_id=message_id)
-                if stream is None:
-                    msg = "this message is not a prompt"
-                    raise InvalidRequest(msg)
-                return BegunTurn(stream=stream_of(stream, chat=chat), created=False)
-            stream = await open_stream(session, chat, prompt_id=message_id, model=model)
-            session.add(
-                MessageRow(
-                    chat_key=chat.key,
-                    id=message_id,
-                    role="user",
-                    parts=text_parts(text),
-                    status="complete",
-                    meta={},
-                    position=await next_message_position(session, chat),
-                    created_at=stream.created_at,
-                )
-            )
-            return BegunTurn(stream=stream_of(stream, chat=chat), created=True)
-
-    async def create_stream(
+    async def regenerate(
         self,
         identity: Identity,
         chat_id: ChatId,
         *,
-        prompt_id: MessageId | None = None,
-        model: str = "demo",
-    ) -> StreamId:
-        """Open another stream for a prompt that is there already, by default the last one.
+        message_id: MessageId | None = None,
+        model: str,
+    ) -> BegunTurn:
+        """Open a stream for another reply, beside the ones that are there.
+
+        While that stream is open, the same again is the same stream.
+
+        Args:
+            identity: Who asks.
+            chat_id: The chat.
+            message_id: A reply, or the prompt to answer; None for the end of the active path.
+            model: What will answer.
 
         Raises:
             ChatNotFound: No such chat for this user.
-            TurnInProgress: The chat is being answered already; carries that stream.
-            InvalidRequest: The chat has no such prompt.
+            TurnInProgress: Something else is being answered; carries that stream.
+            InvalidRequest: The chat has no such message.
         """
         async with self._database.writing() as session:
             chat = await owned_chat(session, identity, chat_id, lock=True)
-            prompts = select(MessageRow.id).where(
-                MessageRow.chat_key == chat.key, MessageRow.role == "user"
-            )
-            if prompt_id is not None:
-                prompts = prompts.where(MessageRow.id == prompt_id)
-            prompt = await session.scalar(
-                prompts.order_by(col(MessageRow.position).desc()).limit(1)
-            )
-            if prompt is None:
-                msg = "there is no such prompt to answer"
-                raise InvalidRequest(msg)
-            stream = await open_stream(session, chat, prompt_id=MessageId(prompt), model=model)
-            return StreamId(stream.id)
+            return await begin_reply(session, chat, message_id=message_id, model=model)
+
+    async def continue_reply(
+        self,
+        identity: Identity,
+        chat_id: ChatId,
+        *,
+        message_id: MessageId | None = None,
+        model: str,
+    ) -> BegunTurn:
+        """Open a stream that goes on with a reply that ended too early; it keeps its id.
+
+        Until that stream ends the reply is `unfinished`; the same again is the same stream. Where
+        there is no reply to go on with, its prompt is answered anew.
+
+        Args:
+            identity: Who asks.
+            chat_id: The chat.
+            message_id: The reply; None for the end of the active path.
+            model: What will answer where there is no reply yet; else the model stays.
+
+        Raises:
+            ChatNotFound: No such chat for this user.
+            TurnInProgress: Something else is being answered; carries that stream.
+            InvalidRequest: There is no such reply, or nothing to continue.
+        """
+        async with self._database.writing() as session:
+            chat = await owned_chat(session, identity, chat_id, lock=True)
+            return await begin_continuation(session, chat, message_id=message_id, model=model)
 
     async def withdraw_turn(self, identity: Identity, chat_id: ChatId, stream_id: StreamId) -> bool:
         """Take back a stream that could not be started, with the prompt that it was to answer.
@@ -156,18 +174,6 @@ class ChatRepository:
             await withdraw(session, chat, stream)
             return True
 
-    async def streams_by_chat_id(self, identity: Identity, chat_id: ChatId) -> list[StreamRecord]:
-        """All streams ever begun in a chat, oldest first.
-
-        Raises:
-            ChatNotFound: No such chat for this user.
-        """
-        async with self._database.reading() as session:
-            chat = await owned_chat(session, identity, chat_id)
-            query = select(StreamRow).where(StreamRow.chat_key == chat.key)
-            rows = await session.scalars(query.order_by(col(StreamRow.position)))
-            return [stream_of(row, chat=chat) for row in rows]
-
     async def newest_stream(self, identity: Identity, chat_id: ChatId) -> StreamRecord | None:
         """The stream begun last, open or closed; None when nothing was ever asked.
 
@@ -179,31 +185,22 @@ class ChatRepository:
             row = await newest_stream(session, chat)
             return None if row is None else stream_of(row, chat=chat)
 
-    async def list_chats(self, identity: Identity, *, limit: int = 100) -> list[ChatSummary]:
-        """The chats of a user, the one with the latest turn first."""
-        answering = (
-            select(StreamRow.id)
-            .where(StreamRow.chat_key == ChatRow.key, col(StreamRow.outcome).is_(None))
-            .exists()
-        )
-        query = (
-            select(ChatRow, answering)
-            .where(ChatRow.user_id == identity.user_id)
-            .order_by(col(ChatRow.updated_at).desc(), col(ChatRow.key))
-            .limit(limit)
-        )
+    async def list_chats(
+        self, identity: Identity, *, limit: int = 100, before: str | None = None
+    ) -> ChatPage:
+        """The chats of a user, the one with the latest turn first.
+
+        Args:
+            identity: Whose chats.
+            limit: How many, at least 1.
+            before: The cursor that came with the page before; None for the first page. A chat that
+                gets a turn between two pages moves to the front; no other one is left out.
+
+        Raises:
+            InvalidRequest: `before` is not such a cursor.
+        """
         async with self._database.reading() as session:
-            rows = (await session.execute(query)).all()
-        return [
-            ChatSummary(
-                id=ChatId(chat.id),
-                title=chat.title,
-                created_at=chat.created_at,
-                updated_at=chat.updated_at,
-                answering=is_answering,
-            )
-            for chat, is_answering in rows
-        ]
+            return await page_of_chats(session, identity, limit=limit, before=before)
 
     async def read_chat(self, identity: Identity, chat_id: ChatId) -> Chat:
         """A chat with all its messages, as it was at one moment.
@@ -223,4 +220,56 @@ class ChatRepository:
                 updated_at=chat.updated_at,
                 messages=tuple(message_of(row) for row in messages),
                 newest_stream=None if stream is None else stream_of(stream, chat=chat),
+                active_message_id=MessageId(chat.active_message_id)
+                if chat.active_message_id
+                else None,
             )
+
+    async def activate(self, identity: Identity, chat_id: ChatId, *, message_id: MessageId) -> None:
+        """Show the branch through a message, up to the newest message of that branch.
+
+        Raises:
+            ChatNotFound: No such chat for this user.
+            TurnInProgress: The chat is being answered, and shows that; carries the stream.
+            InvalidRequest: The chat has no such message.
+        """
+        async with self._database.writing() as session:
+            chat = await owned_chat(session, identity, chat_id, lock=True)
+            if await find_message(session, chat, message_id) is None:
+                msg = "there is no such message in this chat"
+                raise InvalidRequest(msg)
+            newest = await newest_stream(session, chat)
+            if newest is not None and newest.outcome is None:
+                msg = "the chat is being answered"
+                raise TurnInProgress(msg, stream_id=newest.id)
+            chat.active_message_id = await newest_below(session, chat, message_id)
+
+    async def rename(self, identity: Identity, chat_id: ChatId, *, title: str) -> None:
+        """Call a chat something else; its place in the list stays.
+
+        Raises:
+            ChatNotFound: No such chat for this user.
+        """
+        async with self._database.writing() as session:
+            chat = await owned_chat(session, identity, chat_id, lock=True)
+            chat.title = title
+
+    async def delete(self, identity: Identity, chat_id: ChatId) -> list[StreamId]:
+        """Remove a chat with all that is in it.
+
+        A producer at work on it finds nothing to write to any more.
+
+        Returns:
+            The streams it had; their logs are the caller's to remove.
+
+        Raises:
+            ChatNotFound: No such chat for this user.
+        """
+        async with self._database.writing() as session:
+            chat = await owned_chat(session, identity, chat_id, lock=True)
+            streams = await session.scalars(
+                select(StreamRow.id).where(StreamRow.chat_key == chat.key)
+            )
+            ids = [StreamId(stream_id) for stream_id in streams]
+            await session.delete(chat)
+            return ids

@@ -1,6 +1,5 @@
 """Streams as the generation sees them: claim, checkpoint, finish."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,16 +9,16 @@ from sqlmodel import col, select
 
 from chat_app.chats.closing import close
 from chat_app.chats.database import Database
-from chat_app.chats.models import ChatId, Claim, Message, MessageId
+from chat_app.chats.models import Claim, Message, MessageId
 from chat_app.chats.queries import (
     is_possible_id,
     lock_stream,
     message_of,
     not_found,
     outcome_of,
-    text_parts,
 )
-from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
+from chat_app.chats.tables import ChatRow, StreamRow
+from chat_app.chats.tree import find_message, path_to
 from chat_app.errors import Fenced
 from chat_app.identity.identity import Identity
 from chat_app.streams.model import OutcomeKind, StreamId
@@ -52,15 +51,17 @@ class StreamRepository:
             chat, stream = found
             stream.fencing_token += 1
             stream.checkpointed_at = datetime.now(UTC)
+            continued = await find_message(session, chat, stream.reply_id)
             return Claim(
                 stream_id=StreamId(stream.id),
                 fencing_token=stream.fencing_token,
-                chat_id=ChatId(chat.id),
-                prompt_id=MessageId(stream.prompt_id),
                 reply_id=MessageId(stream.reply_id),
                 model=stream.model,
                 history=await _history(session, stream),
-                checkpoint=await _text_so_far(session, stream),
+                parts=() if continued is None else tuple(continued.parts),
+                meta={} if continued is None else continued.meta,
+                checkpoint=stream.checkpoint,
+                tail=stream.tail,
                 outcome=outcome_of(stream),
                 error_code=stream.error_code,
             )
@@ -85,7 +86,7 @@ class StreamRepository:
         return token == fencing_token
 
     async def checkpoint(
-        self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str
+        self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str, tail: int
     ) -> None:
         """Remember the reply so far, in case its producer dies and its log is lost.
 
@@ -94,6 +95,7 @@ class StreamRepository:
             stream_id: The stream.
             fencing_token: The producer's claim.
             text: All of the reply so far, without NUL.
+            tail: How far the log is durable, as an offset.
 
         Raises:
             Fenced: Somebody else has claimed the stream since, or it is closed.
@@ -109,7 +111,7 @@ class StreamRepository:
                 col(StreamRow.fencing_token) == fencing_token,
                 col(StreamRow.outcome).is_(None),
             )
-            .values(checkpoint=text, checkpointed_at=datetime.now(UTC))
+            .values(checkpoint=text, tail=tail, checkpointed_at=datetime.now(UTC))
             .returning(col(StreamRow.id))
         )
         async with self._database.writing() as session:
@@ -127,7 +129,6 @@ class StreamRepository:
         *,
         fencing_token: int,
         outcome: OutcomeKind,
-        text: str = "",
         parts: list[dict[str, Any]] | None = None,
         error_code: str | None = None,
         meta: dict[str, Any] | None = None,
@@ -139,11 +140,10 @@ class StreamRepository:
             stream_id: The stream.
             fencing_token: The producer's claim.
             outcome: How the generation ended.
-            text: All of the reply, without NUL, when it is nothing but text.
-            parts: All of the reply, as on the wire, when it is more than text. If there are
-                neither parts nor text, there will be no message.
+            parts: All of the reply, as on the wire, without NUL; None for as much as the database
+                has. If there is nothing, there will be no message.
             error_code: Why it failed.
-            meta: What is to be known about the reply, beside the model.
+            meta: What is to be known about the reply, beside the model; None for what is known.
 
         Raises:
             Fenced: Somebody else has claimed or closed the stream since.
@@ -162,7 +162,7 @@ class StreamRepository:
                     session,
                     chat,
                     stream,
-                    parts=text_parts(text) if parts is None else parts,
+                    parts=parts,
                     outcome=outcome,
                     error_code=error_code,
                     meta=meta,
@@ -170,22 +170,5 @@ class StreamRepository:
 
 
 async def _history(session: AsyncSession, stream: StreamRow) -> tuple[Message, ...]:
-    last = (
-        select(MessageRow.position)
-        .where(MessageRow.chat_key == stream.chat_key, MessageRow.id == stream.prompt_id)
-        .scalar_subquery()
-    )
-    query = (
-        select(MessageRow)
-        .where(MessageRow.chat_key == stream.chat_key, MessageRow.position <= last)
-        .order_by(col(MessageRow.position))
-    )
-    rows: Sequence[MessageRow] = (await session.scalars(query)).all()
+    rows = await session.scalars(path_to(stream.chat_key, stream.prompt_id))
     return tuple(message_of(row) for row in rows)
-
-
-async def _text_so_far(session: AsyncSession, stream: StreamRow) -> str:
-    if stream.outcome is None:
-        return stream.checkpoint
-    reply = await session.get(MessageRow, (stream.chat_key, stream.reply_id))
-    return "" if reply is None else message_of(reply).text

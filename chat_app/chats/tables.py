@@ -8,7 +8,7 @@ exists. `key` is the internal one, which the other tables refer to.
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Index, Text, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 KEY_LENGTH = 32
@@ -17,7 +17,11 @@ _OPEN = text("outcome IS NULL")
 
 
 class ChatRow(SQLModel, table=True):
-    """A conversation."""
+    """A conversation.
+
+    `active_message_id` is the newest message of the branch that is shown: a leaf of the tree. No
+    foreign key, for the two tables would then refer to each other.
+    """
 
     __tablename__: ClassVar[Any] = "chat"
     __table_args__ = (
@@ -31,20 +35,31 @@ class ChatRow(SQLModel, table=True):
     title: str = Field(sa_type=Text)
     created_at: datetime
     updated_at: datetime
+    active_message_id: str | None = Field(default=None, max_length=ID_LENGTH)
 
 
 class MessageRow(SQLModel, table=True):
-    """A message of a chat; `position` counts from 1 without holes."""
+    """A message of a chat.
+
+    `position` is its place in the order of making: 1, 2, 3 …, over all branches. `parent_id` is
+    what it follows upon; it was made earlier. Null for a message that begins the chat.
+    """
 
     __tablename__: ClassVar[Any] = "message"
     __table_args__ = (
         UniqueConstraint("chat_key", "position", name="uq_message_chat_key_position"),
+        ForeignKeyConstraint(
+            ["chat_key", "parent_id"],
+            ["message.chat_key", "message.id"],
+            name="fk_message_parent_id",
+        ),
     )
 
     chat_key: str = Field(
         primary_key=True, foreign_key="chat.key", ondelete="CASCADE", max_length=KEY_LENGTH
     )
     id: str = Field(primary_key=True, max_length=ID_LENGTH)
+    parent_id: str | None = Field(default=None, max_length=ID_LENGTH)
     role: str = Field(max_length=16)
     parts: list[dict[str, Any]] = Field(sa_type=JSON)
     status: str = Field(max_length=16)
@@ -57,7 +72,8 @@ class StreamRow(SQLModel, table=True):
     """One generation; open while `outcome` is null.
 
     `position` numbers the streams of a chat: 1, 2, 3 … Two of them may bear the same time, or
-    times from two machines, so times cannot order them.
+    times from two machines, so times cannot order them. `tail` is how far the log was durable at
+    the newest checkpoint, as an offset.
     """
 
     __tablename__: ClassVar[Any] = "stream"
@@ -82,6 +98,7 @@ class StreamRow(SQLModel, table=True):
     created_at: datetime
     fencing_token: int = 0
     checkpoint: str = Field(default="", sa_type=Text)
+    tail: int = 0
     checkpointed_at: datetime | None = None
     outcome: str | None = Field(default=None, max_length=16)
     error_code: str | None = Field(default=None, max_length=64)

@@ -1,6 +1,6 @@
 """What a producer is given to do, and where the result goes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chat_app.generation.llm import Prompt
@@ -17,7 +17,10 @@ class Assignment:
         token: Its fencing token.
         reply_id: The id of the message it writes.
         prompt: The chat up to the prompt; its prefix is found in the log.
-        checkpoint: The text of the reply as the database has it, in case the log has none.
+        parts: What the reply held before, when it is being continued.
+        metadata: What was known then of its making.
+        checkpoint: The text of the reply at the newest checkpoint.
+        tail: How far the log was durable then.
         outcome: Set when the reply is in the database already and only the log is still open.
     """
 
@@ -25,7 +28,10 @@ class Assignment:
     reply_id: ReplyId
     model: str
     prompt: Prompt
+    parts: tuple[dict[str, Any], ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     checkpoint: str = ""
+    tail: int = 0
     outcome: Outcome | None = None
 
     @property
@@ -46,9 +52,12 @@ class ReplyStore(Protocol):
         ...
 
     async def checkpoint(
-        self, identity: Identity, stream_id: StreamId, *, token: int, text: str
+        self, identity: Identity, stream_id: StreamId, *, token: int, text: str, tail: int
     ) -> None:
-        """Keep the text so far, in case both the producer and the log are lost."""
+        """Keep the text so far, in case both the producer and the log are lost.
+
+        `tail` is how far the log is durable.
+        """
         ...
 
     async def finish(
@@ -57,9 +66,12 @@ class ReplyStore(Protocol):
         stream_id: StreamId,
         *,
         token: int,
-        parts: list[dict[str, Any]],
         outcome: Outcome,
-        meta: dict[str, Any],
+        parts: list[dict[str, Any]] | None = None,
+        meta: dict[str, Any] | None = None,
     ) -> None:
-        """Save the reply and close the stream's row, in one transaction."""
+        """Save the reply and close the stream's row, in one transaction.
+
+        Without parts it is saved as it was at the newest checkpoint.
+        """
         ...

@@ -101,21 +101,19 @@ class Producer:
     async def _keep_checkpoint(
         self, identity: Identity, stream_id: StreamId, assignment: Assignment
     ) -> None:
-        text = assignment.checkpoint
         save = partial(
             self._store.finish,
             identity,
             stream_id,
             token=assignment.token,
-            parts=[{"type": "text", "text": text}] if text else [],
             outcome=Outcome(kind="interrupted"),
-            meta={},
         )
         await _until_done(save)
 
     async def _write(self, identity: Identity, writing: Writing) -> None:
         # Until the reply is saved: whoever waits for the database is alive.
         async with self._checkpoints(identity, writing):
+            writing.begin()
             outcome = await self._ended(writing)
             save = partial(
                 self._store.finish,
@@ -167,8 +165,9 @@ class Producer:
                         writing.appender.stream_id,
                         token=writing.assignment.token,
                         text=writing.reply.text,
+                        tail=writing.appender.tail.end,
                     )
-                except Fenced:
+                except (Fenced, ChatNotFound):
                     return  # the appender hears of it too
                 except Exception:  # outermost frame of its task; the next one may succeed
                     _logger.exception("checkpoint failed")

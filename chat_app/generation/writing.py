@@ -30,15 +30,21 @@ class Writing:
         self.assignment = assignment
         self.reply = Reply.from_frames(appender.tail.frames(after=0))
 
+    def begin(self) -> None:
+        """Begin the message, unless somebody has; with all it held before, if it is continued."""
+        if self.reply.started:
+            return
+        self._add({"type": "start", "messageId": self.assignment.reply_id})
+        self._add({"type": "start-step"})
+        for part in self.assignment.parts:
+            self._take(Delta(text=part["text"], kind=part["type"]))
+
     async def pump(self, model: LLM) -> None:
         """Everything the model says, into the log and the reply.
 
         That it is everything is in the log too, so that nobody asks the model once more when the
         reply could not be saved.
         """
-        if not self.reply.started:
-            self._add({"type": "start", "messageId": self.assignment.reply_id})
-            self._add({"type": "start-step"})
         prompt = replace(self.assignment.prompt, prefix=self.reply.text)
         async with aclosing(model.stream(prompt)) as deltas:
             async for delta in deltas:

@@ -176,9 +176,10 @@ def unanswered_stream(chat: Chat) -> StreamRecord | None:
     The rule of resuming: an answer is owed when the last message is the user's, or unfinished.
     """
     stream = chat.newest_stream
-    if stream is None or not chat.messages:
+    path = chat.active_path
+    if stream is None or not path:
         return None
-    last = chat.messages[-1]
+    last = path[-1]
     if stream.outcome is None:
         return stream
     owed = last.role == "user" or (last.id == stream.reply_id and last.status != "complete")
@@ -190,11 +191,11 @@ def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage
     live_id = stream.reply_id if stream is not None and stream.outcome is None else None
     shown = [
         ShownMessage(id=message.id, role=message.role, text=message.text, status=message.status)
-        for message in chat.messages
+        for message in chat.active_path
         if message.id != live_id
     ]
     if stream is not None and live_id is not None:
-        prefix = next((message.text for message in chat.messages if message.id == live_id), "")
+        prefix = next((message.text for message in chat.active_path if message.id == live_id), "")
         shown.append(
             ShownMessage(id=live_id, role="assistant", text=prefix, live=True, stream_id=stream.id)
         )

@@ -38,11 +38,12 @@ class SidebarState(rx.State):
             identity = await identify(self)
             if identity is None:
                 return
-            chats = await services().chats.list_chats(identity, limit=_LIMIT)
+            page = await services().chats.list_chats(identity, limit=_LIMIT)
         except ChatAppError:
             return  # the list is no reason to disturb; the conversation says what is wrong
         self.chats = [
-            ListedChat(id=chat.id, title=chat.title, answering=chat.answering) for chat in chats
+            ListedChat(id=chat.id, title=chat.title, answering=chat.answering)
+            for chat in page.chats
         ]
         self.loaded = True
 

@@ -7,6 +7,7 @@ import pytest
 from chat_app.chats.database import Database
 from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.models import ChatId, MessageId
+from chat_app.chats.queries import text_parts
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
 from chat_app.errors import Fenced
@@ -63,7 +64,7 @@ async def test_a_stream_that_shows_signs_of_life_is_not_idle(
     token = (await streams.claim(alice, checkpointed)).fencing_token
     since = datetime.now(UTC)
     await streams.claim(alice, claimed)
-    await streams.checkpoint(alice, checkpointed, fencing_token=token, text="To t")
+    await streams.checkpoint(alice, checkpointed, fencing_token=token, text="To t", tail=0)
     await ask(chats, alice, ChatId("new"))
 
     found = await housekeeping.open_streams(idle_since=since)
@@ -88,7 +89,9 @@ async def test_the_checkpoint_of_an_interrupted_stream_becomes_the_reply(
 ) -> None:
     stream_id = await ask(chats, alice)
     claim = await streams.claim(alice, stream_id)
-    await streams.checkpoint(alice, stream_id, fencing_token=claim.fencing_token, text="To t")
+    await streams.checkpoint(
+        alice, stream_id, fencing_token=claim.fencing_token, text="To t", tail=0
+    )
 
     assert await housekeeping.close_stream(stream_id)
 
@@ -125,10 +128,14 @@ async def test_a_producer_that_was_thought_dead_is_fenced(
     await housekeeping.close_stream(stream_id)
 
     with pytest.raises(Fenced):
-        await streams.checkpoint(alice, stream_id, fencing_token=token, text="To the sea.")
+        await streams.checkpoint(alice, stream_id, fencing_token=token, text="To the sea.", tail=0)
     with pytest.raises(Fenced):
         await streams.finish(
-            alice, stream_id, fencing_token=token, text="To the sea.", outcome="completed"
+            alice,
+            stream_id,
+            fencing_token=token,
+            parts=text_parts("To the sea."),
+            outcome="completed",
         )
 
 

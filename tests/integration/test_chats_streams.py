@@ -4,6 +4,7 @@ import pytest
 
 from chat_app.chats.database import Database
 from chat_app.chats.models import ChatId, MessageId
+from chat_app.chats.queries import text_parts
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
 from chat_app.errors import ChatNotFound, Fenced
@@ -42,10 +43,10 @@ async def test_a_claim_holds_all_that_a_producer_needs(
 
     stream = await chats.newest_stream(alice, CHAT)
     assert stream is not None
-    assert (claim.stream_id, claim.chat_id, claim.prompt_id) == (stream_id, CHAT, PROMPT)
-    assert (claim.reply_id, claim.model) == (stream.reply_id, "demo")
+    assert (claim.stream_id, claim.reply_id, claim.model) == (stream_id, stream.reply_id, "demo")
+    assert (claim.parts, claim.meta) == ((), {})
     assert [(message.role, message.text) for message in claim.history] == [("user", "Where to?")]
-    assert (claim.fencing_token, claim.checkpoint) == (1, "")
+    assert (claim.fencing_token, claim.checkpoint, claim.tail) == (1, "", 0)
     assert (claim.outcome, claim.error_code) == (None, None)
 
 
@@ -53,10 +54,12 @@ async def test_the_history_ends_with_the_prompt(
     chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     await streams.claim(alice, stream_id)
-    await streams.finish(alice, stream_id, fencing_token=1, text="To the sea.", outcome="completed")
-    again = await chats.create_stream(alice, CHAT, prompt_id=PROMPT)
+    await streams.finish(
+        alice, stream_id, fencing_token=1, parts=text_parts("To the sea."), outcome="completed"
+    )
+    again = await chats.regenerate(alice, CHAT, message_id=PROMPT, model="demo")
 
-    claim = await streams.claim(alice, again)
+    claim = await streams.claim(alice, again.stream.id)
 
     assert [message.text for message in claim.history] == ["Where to?"]
 
@@ -65,11 +68,14 @@ async def test_a_takeover_goes_on_from_the_checkpoint(
     streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     first = await streams.claim(alice, stream_id)
-    await streams.checkpoint(alice, stream_id, fencing_token=first.fencing_token, text="To t")
+    await streams.checkpoint(
+        alice, stream_id, fencing_token=first.fencing_token, text="To t", tail=7
+    )
 
     second = await streams.claim(alice, stream_id)
 
-    assert (second.fencing_token, second.checkpoint) == (first.fencing_token + 1, "To t")
+    assert second.fencing_token == first.fencing_token + 1
+    assert (second.checkpoint, second.tail) == ("To t", 7)
 
 
 async def test_after_a_takeover_the_old_producer_writes_nothing(
@@ -79,10 +85,16 @@ async def test_after_a_takeover_the_old_producer_writes_nothing(
     await streams.claim(alice, stream_id)
 
     with pytest.raises(Fenced):
-        await streams.checkpoint(alice, stream_id, fencing_token=old.fencing_token, text="old")
+        await streams.checkpoint(
+            alice, stream_id, fencing_token=old.fencing_token, text="old", tail=0
+        )
     with pytest.raises(Fenced):
         await streams.finish(
-            alice, stream_id, fencing_token=old.fencing_token, text="old", outcome="completed"
+            alice,
+            stream_id,
+            fencing_token=old.fencing_token,
+            parts=text_parts("old"),
+            outcome="completed",
         )
 
     assert (await streams.claim(alice, stream_id)).checkpoint == ""
@@ -113,7 +125,7 @@ async def test_the_end_of_a_stream_is_told_by_its_row_and_its_reply(
         alice,
         stream_id,
         fencing_token=claim.fencing_token,
-        text="To the sea.",
+        parts=text_parts("To the sea."),
         outcome=outcome,
         error_code=code,
         meta={"usage": {"completion_tokens": 3}},
@@ -150,7 +162,7 @@ async def test_an_empty_reply_leaves_no_message(
     claim = await streams.claim(alice, stream_id)
 
     await streams.finish(
-        alice, stream_id, fencing_token=claim.fencing_token, text="", outcome="stopped"
+        alice, stream_id, fencing_token=claim.fencing_token, parts=text_parts(""), outcome="stopped"
     )
 
     chat = await chats.read_chat(alice, CHAT)
@@ -162,10 +174,14 @@ async def test_finishing_twice_changes_nothing(
     chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     token = (await streams.claim(alice, stream_id)).fencing_token
-    await streams.finish(alice, stream_id, fencing_token=token, text="First.", outcome="completed")
+    await streams.finish(
+        alice, stream_id, fencing_token=token, parts=text_parts("First."), outcome="completed"
+    )
     before = await chats.read_chat(alice, CHAT)
 
-    await streams.finish(alice, stream_id, fencing_token=token, text="Second.", outcome="failed")
+    await streams.finish(
+        alice, stream_id, fencing_token=token, parts=text_parts("Second."), outcome="failed"
+    )
 
     assert await chats.read_chat(alice, CHAT) == before
 
@@ -174,10 +190,12 @@ async def test_a_closed_stream_takes_no_checkpoint(
     streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     token = (await streams.claim(alice, stream_id)).fencing_token
-    await streams.finish(alice, stream_id, fencing_token=token, text="Done.", outcome="completed")
+    await streams.finish(
+        alice, stream_id, fencing_token=token, parts=text_parts("Done."), outcome="completed"
+    )
 
     with pytest.raises(Fenced):
-        await streams.checkpoint(alice, stream_id, fencing_token=token, text="More.")
+        await streams.checkpoint(alice, stream_id, fencing_token=token, text="More.", tail=0)
 
 
 @pytest.mark.parametrize("text", ["To the sea.", ""])
@@ -189,7 +207,7 @@ async def test_a_claim_of_a_closed_stream_tells_how_it_ended(
         alice,
         stream_id,
         fencing_token=first.fencing_token,
-        text=text,
+        parts=text_parts(text),
         outcome="failed",
         error_code="provider_unavailable",
     )
@@ -197,7 +215,7 @@ async def test_a_claim_of_a_closed_stream_tells_how_it_ended(
     second = await streams.claim(alice, stream_id)
 
     assert (second.outcome, second.error_code) == ("failed", "provider_unavailable")
-    assert second.checkpoint == text
+    assert second.checkpoint == ""
     assert second.fencing_token > first.fencing_token
 
 
@@ -210,9 +228,11 @@ async def test_a_stream_that_does_not_exist_is_not_found(
     with pytest.raises(ChatNotFound):
         await streams.claim(alice, stream_id)
     with pytest.raises(ChatNotFound):
-        await streams.checkpoint(alice, stream_id, fencing_token=1, text="text")
+        await streams.checkpoint(alice, stream_id, fencing_token=1, text="text", tail=0)
     with pytest.raises(ChatNotFound):
-        await streams.finish(alice, stream_id, fencing_token=1, text="", outcome="stopped")
+        await streams.finish(
+            alice, stream_id, fencing_token=1, parts=text_parts(""), outcome="stopped"
+        )
 
 
 async def test_a_turn_taken_back_leaves_no_trace(
@@ -220,7 +240,7 @@ async def test_a_turn_taken_back_leaves_no_trace(
 ) -> None:
     assert await chats.withdraw_turn(alice, CHAT, stream_id)
 
-    assert await chats.list_chats(alice) == []
+    assert (await chats.list_chats(alice)).chats == ()
     again = await chats.begin_turn(
         alice, chat_id=CHAT, message_id=PROMPT, text="Where to?", model="demo"
     )
@@ -231,11 +251,13 @@ async def test_taking_a_turn_back_keeps_the_turns_before_it(
     chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     token = (await streams.claim(alice, stream_id)).fencing_token
-    await streams.finish(alice, stream_id, fencing_token=token, text="Done.", outcome="completed")
+    await streams.finish(
+        alice, stream_id, fencing_token=token, parts=text_parts("Done."), outcome="completed"
+    )
     before = await chats.read_chat(alice, CHAT)
-    again = await chats.create_stream(alice, CHAT)
+    again = await chats.regenerate(alice, CHAT, model="demo")
 
-    assert await chats.withdraw_turn(alice, CHAT, again)
+    assert await chats.withdraw_turn(alice, CHAT, again.stream.id)
 
     after = await chats.read_chat(alice, CHAT)
     assert (after.messages, after.newest_stream) == (before.messages, before.newest_stream)

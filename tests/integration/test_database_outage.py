@@ -66,7 +66,7 @@ async def refuses_everything(database: Database) -> None:
     with anyio.fail_after(TOO_LONG):
         for attempt in (
             chats.read_chat(ALICE, CHAT),
-            chats.create_stream(ALICE, CHAT),
+            chats.regenerate(ALICE, CHAT, model="demo"),
             sessions.resolve("token"),
             sessions.create_guest(),
         ):

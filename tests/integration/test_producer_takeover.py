@@ -66,13 +66,15 @@ class Checkpoints(StreamRepository):
         self._changed = asyncio.Event()
 
     async def checkpoint(
-        self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str
+        self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str, tail: int
     ) -> None:
         self.tries += 1
         if self.tries <= self._failures:
             raise OSError("the disk is full")
         try:
-            await super().checkpoint(identity, stream_id, fencing_token=fencing_token, text=text)
+            await super().checkpoint(
+                identity, stream_id, fencing_token=fencing_token, text=text, tail=tail
+            )
         except Fenced:
             self.refusals += 1
             self._changed.set()
@@ -436,7 +438,7 @@ async def test_a_stream_that_both_its_producer_and_the_store_have_lost_is_interr
     stream_id, first = await begun(here, model, alice, "To the ", until="To the ")
     token = 1
     await StreamRepository(here.database).checkpoint(
-        alice, stream_id, fencing_token=token, text="To "
+        alice, stream_id, fencing_token=token, text="To ", tail=0
     )
     first.cancel()
     await ended(first)

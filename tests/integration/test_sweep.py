@@ -200,7 +200,7 @@ async def test_a_turn_nobody_takes_up_is_closed_with_what_was_kept_of_it(
     streams = StreamRepository(app.here.database)
     stored_id = stream_id
     token = (await streams.claim(alice, stored_id)).fencing_token
-    await streams.checkpoint(alice, stored_id, fencing_token=token, text="To the ")
+    await streams.checkpoint(alice, stored_id, fencing_token=token, text="To the ", tail=0)
     clock.wait()
     await app.sweep_in_vain.once()
     assert (await app.here.chat(alice)).open_stream is not None
@@ -263,7 +263,7 @@ async def test_a_sign_of_life_after_it_was_scheduled_keeps_a_stream_open(
 
     for text in ("To ", "To the ", "To the sea"):
         await app.sweep_in_vain.once()
-        await streams.checkpoint(alice, stream_id, fencing_token=token, text=text)
+        await streams.checkpoint(alice, stream_id, fencing_token=token, text=text, tail=0)
         clock.wait()
     await app.sweep_in_vain.once()
 

@@ -1,6 +1,7 @@
 """What the page decides before it shows anything."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -53,12 +54,19 @@ def stream(outcome: OutcomeKind | None) -> StreamRecord:
 
 
 def chat(newest: StreamRecord | None, *messages: Message) -> Chat:
+    """A chat in which each message follows upon the one before it."""
+    before = [None, *(message.id for message in messages)]
+    line = [
+        replace(message, parent_id=parent)
+        for message, parent in zip(messages, before, strict=False)
+    ]
     return Chat(
         id=ChatId("chat"),
         title="Holiday",
         created_at=NOW,
         updated_at=NOW,
-        messages=messages,
+        messages=tuple(line),
+        active_message_id=before[-1],
         newest_stream=newest,
     )
 

@@ -1,0 +1,65 @@
+"""The list of a user's chats, a page at a time."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import and_, col, or_, select
+
+from chat_app.chats.models import ChatId, ChatPage, ChatSummary
+from chat_app.chats.tables import ChatRow, StreamRow
+from chat_app.errors import InvalidRequest
+from chat_app.identity.identity import Identity
+
+
+async def page_of_chats(
+    session: AsyncSession, identity: Identity, *, limit: int, before: str | None
+) -> ChatPage:
+    """See `ChatRepository.list_chats`."""
+    answering = (
+        select(StreamRow.id)
+        .where(StreamRow.chat_key == ChatRow.key, col(StreamRow.outcome).is_(None))
+        .exists()
+    )
+    query = select(ChatRow, answering).where(ChatRow.user_id == identity.user_id)
+    if before is not None:
+        time, key = _read(before)
+        query = query.where(
+            or_(
+                col(ChatRow.updated_at) < time,
+                and_(col(ChatRow.updated_at) == time, col(ChatRow.key) > key),
+            )
+        )
+    query = query.order_by(col(ChatRow.updated_at).desc(), col(ChatRow.key)).limit(limit + 1)
+    rows = (await session.execute(query)).all()
+    return ChatPage(
+        chats=tuple(
+            ChatSummary(
+                id=ChatId(chat.id),
+                title=chat.title,
+                created_at=chat.created_at,
+                updated_at=chat.updated_at,
+                answering=is_answering,
+            )
+            for chat, is_answering in rows[:limit]
+        ),
+        next=_cursor(rows[limit - 1][0]) if len(rows) > limit else None,
+    )
+
+
+def _cursor(last: ChatRow) -> str:
+    """Where the next page begins: the time and the key, so that equal times lose nothing."""
+    return urlsafe_b64encode(f"{last.updated_at.isoformat()}/{last.key}".encode()).decode()
+
+
+def _read(cursor: str) -> tuple[datetime, str]:
+    try:
+        time, _, key = urlsafe_b64decode(cursor).decode("ascii").partition("/")
+        parsed = datetime.fromisoformat(time)
+    except ValueError as error:
+        msg = "not a cursor of the list of chats"
+        raise InvalidRequest(msg) from error
+    if parsed.tzinfo is None or not key.isalnum():
+        msg = "not a cursor of the list of chats"
+        raise InvalidRequest(msg)
+    return parsed, key
