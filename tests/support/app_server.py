@@ -8,12 +8,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import httpx
+import psutil
 
 from tests.support.ports import free_port
 
@@ -94,6 +95,20 @@ class AppServer:
         """End at once, with everything it has started, as a power cut does."""
         self.end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Freeze all of it with its connections open, as a stalled machine does."""
+        os.killpg(self._running().pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        os.killpg(self._running().pid, signal.SIGCONT)
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """All it consists of."""
+        leader = psutil.Process(self._running().pid)
+        return [leader, *leader.children(recursive=True)]
+
     def close(self) -> None:
         """Make sure that nothing runs any more."""
         if self._process is not None:
@@ -170,3 +185,15 @@ def running(server: AppServer) -> Iterator[AppServer]:
         yield server
     finally:
         server.close()
+
+
+@contextmanager
+def running_together(*servers: AppServer) -> Iterator[None]:
+    """`servers`, started side by side, and ended whatever happens."""
+    with ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.close)
+            server.launch()
+        for server in servers:
+            server.wait_until_up()
+        yield

@@ -32,6 +32,11 @@ class Caller:
         body = prompt(text, chat=chat, message=message or uuid4().hex)
         return Sending(self.http.stream("POST", f"{server.api}/api/chat", json=body))
 
+    def watch(self, server: AppServer, chat: str, **query: str | int) -> "Sending":
+        """`resume`, frame by frame."""
+        params = {"chatId": chat, **query}
+        return Sending(self.http.stream("GET", f"{server.api}/api/chat", params=params))
+
     def resume(self, server: AppServer, chat: str, **query: str | int) -> httpx.Response:
         return self.http.get(f"{server.api}/api/chat", params={"chatId": chat, **query})
 
@@ -70,8 +75,16 @@ def prompt(text: str, *, chat: str, message: str) -> dict[str, Any]:
 
 
 def text_of(data: bytes) -> str:
-    events = [frame.decode(piece)[1] for piece in frame.split(data) if piece.startswith(b"id:")]
-    return "".join(event.get("delta", "") for event in events)
+    return "".join(event.get("delta", "") for event in events(data))
+
+
+def events(data: bytes) -> list[dict[str, Any]]:
+    """What is in the log, without what was added for this one response."""
+    return [
+        frame.decode(piece)[1]
+        for piece in frame.split(data)
+        if piece.startswith(b"id:") and b"\ndata:" in piece
+    ]
 
 
 def rows(server: AppServer, query: str) -> list[Any]:

@@ -2,9 +2,11 @@
 
 import signal
 import subprocess
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.ports import free_port
@@ -135,3 +137,17 @@ class RedisServer:
                 self._ready.set()
         # It has ended; whoever waits for the start must not wait any longer.
         self._ready.set()
+
+
+@contextmanager
+def running_redis(**options: str) -> Iterator[RedisServer]:
+    """A server of one's own, to be broken; `options` as in its configuration, `-` being `_`."""
+    # Not pytest's tmp_path: the name of a Unix socket must be short.
+    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
+        lines = {name.replace("_", "-"): value for name, value in options.items()}
+        server = RedisServer(folder=Path(folder), options=lines)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
