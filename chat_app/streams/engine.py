@@ -35,6 +35,7 @@ from chat_app.streams.subscription import Subscription
 
 _SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 _FIELD = b"f"
+_CALLS = 32  # at a time, and so connections to a server, beside the writer's and the feed's
 _DRIVER = DriverInfo()  # reads the disk when it is made, so not once per connection
 
 
@@ -61,12 +62,13 @@ class Engine:
         self._appends = appends
         self._timeout = timeout.total_seconds()
         self._connection = connection
+        self._turn = asyncio.Semaphore(_CALLS)
         self._scripts = {name: client.register_script(text) for name, text in _SCRIPTS.items()}
 
     async def run(self, script: str, *, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
         """Run one of the scripts in `lua/`: one atomic step."""
         with outages_translated():
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout), self._turn:
                 return await self._scripts[script](keys=keys, args=args)
 
     async def append(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
@@ -82,7 +84,7 @@ class Engine:
     async def frames(self, key: str, *, after: int, limit: int) -> list[bytes]:
         """The frames of the log at `key` behind offset `after`, at most `limit` of them."""
         with outages_translated():
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout), self._turn:
                 entries = await self._client.xrange(key, min=f"{after + 1}-0", count=limit)
         return [fields[_FIELD] for _, fields in entries]
 
@@ -108,11 +110,9 @@ async def open_engine(url: str, *, patience: timedelta) -> AsyncGenerator[Engine
         client = cast("Any", BurnerRedis)()
     elif "+cluster://" in url:
         url = url.replace("+cluster", "", 1)
-        client = cast("Any", RedisCluster).from_url(url, max_connections=32, **_options(patience))
+        client = cast("Any", RedisCluster).from_url(url, **_options(patience))
     else:
-        pool = cast("Any", redis.BlockingConnectionPool).from_url(
-            url, max_connections=32, timeout=None, **_options(patience)
-        )
+        pool = cast("Any", redis.ConnectionPool).from_url(url, **_options(patience))
         client = redis.Redis.from_pool(pool)
     engine = engine_over(client, patience=patience)
     try:

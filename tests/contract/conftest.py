@@ -37,10 +37,16 @@ async def _processes(url: str) -> AsyncIterator[Processes]:
         yield Processes(here, here if url == "memory://" else await process())
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "cluster"])
 async def processes(request: pytest.FixtureRequest) -> AsyncIterator[Processes]:
     """Two processes on an empty store, on each engine."""
-    url = "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+    match request.param:
+        case "memory":
+            url = "memory://"
+        case "redis":
+            url = request.getfixturevalue("redis_url")
+        case _:
+            url = request.getfixturevalue("redis_cluster_url").replace("://", "+cluster://")
     opened: AbstractAsyncContextManager[Processes] = _processes(url)
     async with opened as both:
         yield both
