@@ -19,6 +19,8 @@
  *                  growing, jittered waits, then the error is the caller's. A page that comes back
  *                  (visible, online, out of the cache) tries at once.
  *   Watchdog       a connection that brings nothing for `stallMs`, heartbeats included, is replaced.
+ *                  One whose first bytes do not come in `firstBytesMs` may run through a proxy that
+ *                  holds them back: from then on the rest is polled (`?wait=`).
  *   One turn       a request that gets no answer at all is sent again only if that cannot ask twice:
  *                  a GET, or a prompt, whose id makes it one turn. Regenerating is not repeated.
  *   Discretion     once the caller has aborted or cancelled, nothing is asked for. Requests that are
@@ -31,6 +33,7 @@
 
 const PASSING_STATUS = new Set([408, 425, 429]);
 const CURSOR_REFUSED = new Set([400, 410]);
+const POLL_SECONDS = 20;
 const FINAL = new Set(["superseded", "expired"]);
 const UNAVAILABLE = new Set([502, 503, 504]);
 
@@ -48,6 +51,7 @@ export const systemClock = {
  * @param {number} [options.firstDelayMs] Upper bound of the first wait; doubles with each try.
  * @param {number} [options.maxDelayMs] Upper bound of every wait, but for what `Retry-After` asks.
  * @param {number} [options.stallMs] Silence after which a connection counts as dead.
+ * @param {number} [options.firstBytesMs] The same for the first bytes of a body.
  * @returns {typeof fetch}
  */
 export function createResumableFetch({
@@ -65,7 +69,8 @@ export function createResumableFetch({
       ...timing,
       cursor: asked.cursor,
       onStatus: (status) => onStatus(status, asked.chatId),
-      open: (cursor, ours) => fetch(asked.resumeUrl, resumeInit(input, init, cursor, ours)),
+      open: (cursor, ours, wait) =>
+        fetch(withWait(asked.resumeUrl, wait), resumeInit(input, init, cursor, ours)),
     });
     const { status, statusText, headers } = response;
     const kept = new Headers(headers);
@@ -107,9 +112,11 @@ export class Follower {
   #streamId;
   #persistent;
   #stallMs;
+  #firstBytesMs;
   #clock;
   #patience;
   #connection = null;
+  #polls = false;
   #status = null;
   #finished = false;
 
@@ -119,8 +126,8 @@ export class Follower {
   /**
    * Beside the options of `createResumableFetch`:
    * @param {object} options
-   * @param {(cursor: number, signal: AbortSignal) => Promise<Response>} options.open
-   *   Asks for the events after an offset.
+   * @param {(cursor: number, signal: AbortSignal, wait: number | null) => Promise<Response>} options.open
+   *   Asks for the events after an offset; with `wait`, for a whole body within these seconds.
    * @param {number} [options.cursor] Where to begin.
    * @param {string} [options.streamId] The stream expected; by default that of the first response.
    * @param {boolean} [options.persistent] Never gives up. When the tries are used up, or the server
@@ -136,6 +143,7 @@ export class Follower {
     persistent = false,
     onStatus = () => {},
     stallMs = 40_000,
+    firstBytesMs = 10_000,
     clock = systemClock,
     ...timing
   }) {
@@ -145,6 +153,7 @@ export class Follower {
     this.#persistent = persistent;
     this.#onStatus = onStatus;
     this.#stallMs = stallMs;
+    this.#firstBytesMs = firstBytesMs;
     this.#clock = clock;
     this.#patience = new Patience({ clock, ...timing });
   }
@@ -158,7 +167,8 @@ export class Follower {
   async *batches(response = null) {
     this.#tell("streaming");
     for (let resumed = false; !this.closed; resumed = true, response = null) {
-      const before = this.cursor;
+      const [before, begun] = [this.cursor, this.#clock.now()];
+      const polled = this.#polls;
       let reason = null;
       try {
         if (yield* this.#readOnce(response, resumed)) return;
@@ -167,7 +177,10 @@ export class Follower {
         reason = error;
       }
       if (this.#finished || this.closed) return;
-      await this.#pause(this.cursor > before, reason);
+      const progress = this.cursor > before;
+      const waited = this.#clock.now() - begun >= (POLL_SECONDS * 1000) / 2;
+      if (polled && reason === null && (progress || waited)) this.#patience.renew();
+      else await this.#pause(progress, reason);
     }
   }
 
@@ -189,14 +202,17 @@ export class Follower {
 
   /** One connection, from request to its end; returns whether the stream has ended. */
   async *#readOnce(response, resumed) {
-    const connection = new Connection(this.#clock, this.#stallMs);
+    const connection = new Connection(this.#clock, this.#polls ? this.#stallMs : this.#firstBytesMs);
     this.#connection = connection;
+    const wait = this.#polls ? POLL_SECONDS : null;
     try {
-      const opened = response ?? (await this.#open(this.cursor, connection.signal));
+      const opened = response ?? (await this.#open(this.cursor, connection.signal, wait));
       this.#check(opened);
       if (opened.status === 204 || !opened.body) return true;
+      if (this.#polls) this.#tell("streaming");
       return yield* this.#readBody(opened.body.getReader(), connection, resumed);
     } finally {
+      this.#polls ||= connection.fellSilent && !connection.heard;
       connection.drop();
     }
   }
@@ -206,7 +222,7 @@ export class Follower {
     const replay = new OffsetCheck(this.cursor);
     const parser = new EventReader();
     for (;;) {
-      const { done, value } = await connection.hear(() => reader.read());
+      const { done, value } = await connection.hear(reader, this.#stallMs);
       if (done || this.closed) return false;
       this.#tell("streaming");
       const { batch, ended, trouble } = this.#takeAll(parser.push(value), replay, resumed);
@@ -342,16 +358,21 @@ class Patience {
 
 /** One request's lifetime: a way to drop it, and a watchdog that drops it when it falls silent. */
 class Connection {
+  /** Whether any bytes have come. */
+  heard = false;
+  /** Whether the watchdog has dropped it. */
+  fellSilent = false;
+
   #abort = new AbortController();
   #clock;
-  #stallMs;
   #timer;
   #heardAt;
+  #patienceMs;
 
-  constructor(clock, stallMs) {
+  constructor(clock, firstBytesMs) {
     this.#clock = clock;
-    this.#stallMs = stallMs;
-    this.#touch();
+    this.#patienceMs = firstBytesMs;
+    this.#watch();
   }
 
   get signal() {
@@ -359,12 +380,14 @@ class Connection {
   }
 
   /** Waits for the next bytes; silence counts only while somebody listens. */
-  async hear(read) {
-    this.#touch();
-    const heard = await read();
+  async hear(reader, stallMs) {
+    this.#watch();
+    const next = await reader.read();
     this.#clock.clearTimer(this.#timer);
     this.#heardAt = this.#clock.now();
-    return heard;
+    this.#patienceMs = stallMs;
+    this.heard ||= next.value?.length > 0;
+    return next;
   }
 
   onDrop(callback) {
@@ -380,10 +403,13 @@ class Connection {
     this.#abort.abort();
   }
 
-  #touch() {
+  #watch() {
     this.#clock.clearTimer(this.#timer);
     this.#heardAt = this.#clock.now();
-    this.#timer = this.#clock.setTimer(() => this.drop(), this.#stallMs);
+    this.#timer = this.#clock.setTimer(() => {
+      this.fellSilent = true;
+      this.drop();
+    }, this.#patienceMs);
   }
 }
 
@@ -551,6 +577,13 @@ function isStream({ ok, body, headers }) {
 
 function retryAfterMs(response) {
   return (Number(response.headers.get("retry-after")) || 0) * 1000;
+}
+
+function withWait(url, wait) {
+  if (wait === null) return url;
+  const polled = new URL(url);
+  polled.searchParams.set("wait", wait);
+  return polled.href;
 }
 
 /** The caller's own request as one that resumes: the same credentials, no body. */

@@ -35,7 +35,7 @@ class FollowedAnswer {
     this.#key = key;
     this.#client = new StreamClient({
       streamId,
-      open: (after, signal) => fetchEvents(url, after, signal),
+      open: (after, signal, wait) => fetchEvents(url, { after, wait }, signal),
       onChange: () => this.#schedule(),
     });
     this.#stopWaking = onReturn(() => this.#client.wake());
@@ -89,9 +89,10 @@ class FollowedAnswer {
   }
 }
 
-function fetchEvents(url, after, signal) {
+function fetchEvents(url, { after, wait }, signal) {
   const asked = new URL(url);
   if (after > 0) asked.searchParams.set("after", after);
+  if (wait !== null) asked.searchParams.set("wait", wait);
   return fetch(asked, { signal, credentials: "include", cache: "no-store" });
 }
 

@@ -31,6 +31,7 @@ function follow(server, options = {}) {
     clock,
     random: () => 1,
     stallMs: STALL_MS,
+    firstBytesMs: STALL_MS,
     onChange: ({ status: now }) => seen.at(-1) !== now && seen.push(now),
     ...options,
   });
@@ -165,6 +166,27 @@ test("a connection that falls silent is replaced", async () => {
   await end;
   expect(client.text).toBe(TEXT);
   expect(server.asked).toEqual([0, 5]);
+});
+
+test("first bytes that never come are polled for", async () => {
+  const server = new ScriptedServer(
+    silentAfter([]),
+    body(FRAMES.slice(0, 5)),
+    body([]),
+    resumed(FRAMES),
+  );
+  const { client, clock, seen, end } = follow(server, { firstBytesMs: 10_000 });
+  await until(() => server.asked.length === 1);
+  clock.advance(10_000);
+  await napping(clock);
+  clock.advance(500);
+  await napping(clock); // an empty answer that was not waited for counts as a failure
+  clock.advance(500);
+  await end;
+  expect(client.text).toBe(TEXT);
+  expect(server.asked).toEqual([0, 0, 5, 5]);
+  expect(server.waits).toEqual([null, 20, 20, 20]);
+  expect(seen).toEqual(["streaming", "reconnecting", "streaming", "reconnecting", "streaming", "done"]);
 });
 
 test("a page that comes back does not trust a silent connection", async () => {

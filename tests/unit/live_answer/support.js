@@ -34,15 +34,17 @@ export class ManualClock {
 /** Answers request i with step i; the last step answers all further ones. */
 export class ScriptedServer {
   asked = [];
+  waits = [];
   #steps;
 
   constructor(...steps) {
     this.#steps = steps;
   }
 
-  open = async (after, signal) => {
+  open = async (after, signal, wait) => {
     const step = this.#steps[Math.min(this.asked.length, this.#steps.length - 1)];
     this.asked.push(after);
+    this.waits.push(wait);
     return step({ after, signal });
   };
 }
