@@ -4,11 +4,12 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from chat_app.chats.database import open_database
 from chat_app.chats.housekeeping import Housekeeping
+from chat_app.chats.limits import ChatLimits
 from chat_app.chats.migrations import migrate
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
@@ -19,6 +20,7 @@ from chat_app.generation.llm import LLM
 from chat_app.generation.producer import Producer
 from chat_app.generation.task import open_generations
 from chat_app.identity.sessions import Sessions
+from chat_app.rates import RateLimits, Rates, open_rates
 from chat_app.replies import Replies
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.sweep import Sweep
@@ -38,6 +40,7 @@ class Services:
     log: StreamLog
     turns: Turns
     upkeep: Upkeep
+    rates: Rates
 
 
 _opened: list[Services] = []  # the process' one set, while it is open
@@ -74,7 +77,8 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         database = await stack.enter_async_context(open_database(settings.database_url))
         log = await stack.enter_async_context(open_log(settings.redis_url, _log_options(settings)))
         models = await stack.enter_async_context(_models(settings))
-        chats = ChatRepository(database)
+        rates = await stack.enter_async_context(_rates(settings))
+        chats = ChatRepository(database, limits=_chat_limits(settings))
         producer = Producer(
             log,
             Replies(StreamRepository(database)),
@@ -112,6 +116,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 max_prompt_chars=settings.max_prompt_chars,
             ),
             upkeep=Upkeep(chats=chats, log=log),
+            rates=rates,
         )
         calm_the_collector()
         _opened.append(opened)
@@ -161,3 +166,16 @@ def _log_options(settings: Settings) -> LogOptions:
         open_ttl=settings.open_stream_ttl,
         timeout=settings.store_timeout,
     )
+
+
+def _chat_limits(settings: Settings) -> ChatLimits:
+    return ChatLimits(open_streams=settings.max_open_streams, messages=settings.max_chat_messages)
+
+
+def _rates(settings: Settings) -> AbstractAsyncContextManager[Rates]:
+    limits = RateLimits(
+        prompts=settings.max_prompts_per_minute,
+        requests=settings.max_requests_per_minute,
+        guests=settings.max_guests_per_minute,
+    )
+    return open_rates(settings.redis_url, limits, prefix=settings.log_prefix)

@@ -16,7 +16,7 @@ from chat_app.ui.page import add_pages
 
 settings = load_settings()
 api = create_api(
-    max_body_bytes=8 * settings.max_prompt_chars, allowed_origins=settings.allowed_origins
+    max_body_bytes=settings.max_request_bytes, allowed_origins=settings.allowed_origins
 )
 
 
@@ -27,11 +27,15 @@ async def lifespan() -> AsyncGenerator[None]:
     async with open_services(settings) as services:
         api.state.api = Api(
             sessions=services.sessions,
+            chats=services.chats,
             turns=services.turns,
+            upkeep=services.upkeep,
+            rates=services.rates,
             session_cookie=settings.session_cookie,
             session_lifetime=settings.session_lifetime,
             secure_cookies=settings.secure_cookies == "always",
             heartbeat=settings.heartbeat_interval,
+            lifetime=settings.connection_lifetime or None,
             viewers=viewers,
         )
         with on_shutdown_signal(viewers.break_off):

@@ -50,6 +50,8 @@ def _comma_separated(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
+MaybeDuration = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
+Limit = Annotated[int, Field(ge=0)]
 
 
 class Settings(BaseSettings):
@@ -83,7 +85,9 @@ class Settings(BaseSettings):
 
     # HTTP
     max_prompt_chars: Annotated[int, Field(ge=1)] = 100_000
+    max_request_bytes: Annotated[int, Field(ge=1)] = 4_000_000
     heartbeat_interval: Duration = timedelta(seconds=15)
+    connection_lifetime: MaybeDuration = timedelta(minutes=15)
     session_cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "chat_session"
     session_lifetime: Duration = timedelta(days=365)
     secure_cookies: Literal["auto", "always"] = "auto"
@@ -91,6 +95,13 @@ class Settings(BaseSettings):
         "http://localhost:3000",
         "http://127.0.0.1:3000",
     )
+
+    # Limits, each switched off by 0
+    max_prompts_per_minute: Limit = 60
+    max_requests_per_minute: Limit = 600
+    max_guests_per_minute: Limit = 300
+    max_open_streams: Limit = 20
+    max_chat_messages: Limit = 2000
 
     @property
     def demo(self) -> bool:

@@ -19,7 +19,8 @@
     │   ├── ChatNotFound           absent, or somebody else's: the two are not told apart
     │   └── RateLimited            too many requests; carries `retry_after`
     ├── InvalidRequest         a request that can never succeed as it stands
-    │   └── PromptTooLarge
+    │   ├── PromptTooLarge
+    │   └── ChatTooLong
     ├── DatabaseUnavailable    the database is away or locked; come back
     └── InvalidSettings        a setting that cannot work, found at start-up
 
@@ -193,6 +194,12 @@ class PromptTooLarge(InvalidRequest):
     """The prompt is longer than the server accepts."""
 
     code = "prompt_too_large"
+
+
+class ChatTooLong(InvalidRequest):
+    """The chat has as many messages as the server accepts; a new one can be begun."""
+
+    code = "chat_too_long"
 
 
 class DatabaseUnavailable(ChatAppError):

@@ -1,29 +1,60 @@
-"""The resumable chat stream: send, resume, stop."""
+"""The resumable chat stream: send and its kin, resume, stop."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from starlette.responses import JSONResponse
 
 from chat_app.api.delivery import CursorSent, WaitSent, deliver
-from chat_app.api.forms import ChatRequest, Id
-from chat_app.api.services import Api, api
-from chat_app.api.session import Caller
-from chat_app.errors import InvalidRequest, OffsetExpired, StreamNotFound
+from chat_app.api.forms import ChatRequest, Id, Prompt, edit_id
+from chat_app.api.services import Api
+from chat_app.api.session import Caller, Parts
+from chat_app.chats.models import ChatId
+from chat_app.errors import ChatNotFound, OffsetExpired, StreamNotFound
+from chat_app.identity.identity import Identity
+from chat_app.turn import Turn
 
 router = APIRouter()
-
-Parts = Annotated[Api, Depends(api)]
 
 
 @router.post("/api/chat")
 async def send(request: ChatRequest, caller: Caller, api: Parts, wait: WaitSent) -> Response:
-    """Accept a prompt and answer with the reply's stream, from its first event."""
-    prompt = request.prompt
-    if request.action != "send" or prompt is None:
-        raise InvalidRequest("only prompts are accepted so far")
-    turn = await api.turns.send(caller, chat_id=request.id, message_id=prompt.id, text=prompt.text)
+    """Send, edit, regenerate or continue; answers with the reply's stream, from its first event."""
+    await api.rates.prompt(caller)
+    turn = await _begin(request, caller, api)
     return deliver(await api.turns.follow(caller, turn), api, wait=wait)
+
+
+async def _begin(request: ChatRequest, caller: Identity, api: Api) -> Turn:
+    prompt = request.prompt
+    if request.action == "regenerate":
+        return await api.turns.regenerate(caller, chat_id=request.id, message_id=request.message_id)
+    if request.action == "continue" or prompt is None:
+        return await api.turns.continue_(caller, chat_id=request.id, message_id=request.reply_id)
+    if prompt.edited_id is not None and await _is_edit(prompt, request.id, caller, api):
+        message_id = prompt.id
+        if message_id == prompt.edited_id:
+            message_id = edit_id(prompt.edited_id, prompt.text)
+        return await api.turns.edit(
+            caller,
+            chat_id=request.id,
+            message_id=message_id,
+            edited_id=prompt.edited_id,
+            text=prompt.text,
+        )
+    return await api.turns.send(caller, chat_id=request.id, message_id=prompt.id, text=prompt.text)
+
+
+async def _is_edit(prompt: Prompt, chat_id: str, caller: Identity, api: Api) -> bool:
+    """Whether a prompt that names another one differs from it, or is the same, sent once more."""
+    if prompt.id != prompt.edited_id:
+        return True
+    try:
+        chat = await api.chats.read_chat(caller, ChatId(chat_id))
+    except ChatNotFound:
+        return False
+    known = next((message for message in chat.messages if message.id == prompt.edited_id), None)
+    return known is not None and known.text != prompt.text
 
 
 @router.get("/api/chat")

@@ -93,7 +93,13 @@ def deliver(
         return Response(events + _MARK_END + frame.DONE, headers={**sse.HEADERS, **headers})
     if wait is not None:
         return LongPoll(follower, wait=wait, headers=headers, viewers=api.viewers)
-    return sse.EventStream(follower, heartbeat=api.heartbeat, headers=headers, viewers=api.viewers)
+    return sse.EventStream(
+        follower,
+        heartbeat=api.heartbeat,
+        headers=headers,
+        viewers=api.viewers,
+        lifetime=api.lifetime,
+    )
 
 
 def _has_all(resumed: Resumed, cursor: Cursor) -> bool:

@@ -31,6 +31,7 @@ STATUS: Mapping[type[errors.ChatAppError], int] = {
     errors.RateLimited: 429,
     errors.InvalidRequest: 422,
     errors.PromptTooLarge: 413,
+    errors.ChatTooLong: 422,
     errors.DatabaseUnavailable: 503,
     errors.InvalidSettings: 500,
 }

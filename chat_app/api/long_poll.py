@@ -5,6 +5,7 @@ A client asks again from its cursor until the body holds `data: [DONE]`.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 from starlette.types import Receive, Scope, Send
@@ -13,6 +14,9 @@ from chat_app.api.sse import EventStream, ServerGoesAway, Viewers
 from chat_app.errors import LogUnavailable, StreamNotFound
 from chat_app.streams import frame
 from chat_app.streams.follower import Follower
+
+_GATHERING = 0.25
+"""Seconds the first event waits for others: a request for each would be refused as too many."""
 
 
 class LongPoll(EventStream):
@@ -53,13 +57,25 @@ class LongPoll(EventStream):
         await send({"type": "http.response.body", "body": body})
 
     async def _next_events(self) -> bytes:
+        events: list[bytes] = []
         try:
-            async with asyncio.timeout(self._wait.total_seconds()):
-                batch = await self._follower.next()
+            if self._follower.live:
+                async with asyncio.timeout(self._wait.total_seconds()):
+                    await self._take(events)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_GATHERING):
+                        while not self._follower.ended:
+                            await self._take(events)
+            else:
+                await self._take(events)
         except TimeoutError:
             return b""
         except StreamNotFound as error:
             # The store has lost it; its producer will write it again.
             raise LogUnavailable("the stream is not there now") from error
-        data = b"" if batch is None else batch.data
-        return data + frame.DONE if self._follower.ended else data
+        return b"".join(events) + (frame.DONE if self._follower.ended else b"")
+
+    async def _take(self, events: list[bytes]) -> None:
+        batch = await self._follower.next()
+        if batch is not None:
+            events.append(batch.data)

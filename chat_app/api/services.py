@@ -6,20 +6,31 @@ from datetime import timedelta
 from fastapi import Request
 
 from chat_app.api.sse import Viewers
+from chat_app.chats.repository import ChatRepository
 from chat_app.identity.sessions import Sessions
+from chat_app.rates import Rates
 from chat_app.turns import Turns
+from chat_app.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The opened parts behind the routes, and what was set for them."""
+    """The opened parts behind the routes, and what was set for them.
+
+    Attributes:
+        lifetime: Of a viewer's connection; None for one that may last.
+    """
 
     sessions: Sessions
+    chats: ChatRepository
     turns: Turns
+    upkeep: Upkeep
+    rates: Rates
     session_cookie: str
     session_lifetime: timedelta
     secure_cookies: bool
     heartbeat: timedelta
+    lifetime: timedelta | None
     viewers: Viewers
 
 

@@ -13,12 +13,17 @@ from chat_app.identity.identity import Identity
 router = APIRouter()
 
 
-async def identity(request: Request, api: Annotated[Api, Depends(api)]) -> Identity:
-    """The identity the request bears. Raises `NotAuthenticated`."""
-    return await api.sessions.resolve(request.cookies.get(api.session_cookie))
+Parts = Annotated[Api, Depends(api)]
 
 
-Caller = Annotated[Identity, Depends(identity)]
+async def _caller(request: Request, api: Parts) -> Identity:
+    known = await api.sessions.resolve(request.cookies.get(api.session_cookie))
+    await api.rates.request(known)
+    return known
+
+
+Caller = Annotated[Identity, Depends(_caller)]
+"""The identity the request bears. Raises `NotAuthenticated` and `RateLimited`."""
 
 
 class Session(BaseModel):
@@ -28,14 +33,14 @@ class Session(BaseModel):
 
 
 @router.post("/api/session")
-async def begin_session(
-    request: Request, response: Response, api: Annotated[Api, Depends(api)]
-) -> Session:
+async def begin_session(request: Request, response: Response, api: Parts) -> Session:
     """Make a guest if the request bears no identity, and set the cookie that bears it."""
     try:
-        known = await identity(request, api)
+        known = await _caller(request, api)
         return Session(user_id=known.user_id)
     except NotAuthenticated:
+        # The address of the connection: what a proxy says of its clients, anybody could say.
+        await api.rates.guest(request.client.host if request.client else "")
         new = await api.sessions.create_guest()
     response.set_cookie(
         api.session_cookie,

@@ -4,6 +4,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from chat_app.chats.database import Database
+from chat_app.chats.limits import ChatLimits
 from chat_app.chats.models import (
     ACTIVE,
     BegunTurn,
@@ -42,8 +43,9 @@ class ChatRepository:
       Tree        nothing that was said is lost: what replaces a message stands beside it.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, limits: ChatLimits | None = None) -> None:
         self._database = database
+        self._limits = limits or ChatLimits()
 
     async def begin_turn(
         self,
@@ -73,6 +75,8 @@ class ChatRepository:
         Raises:
             TurnInProgress: The chat is being answered already; carries that stream.
             InvalidRequest: An id is impossible (see `ID_PATTERN`), or names no such message.
+            ChatTooLong: The chat has too many messages.
+            RateLimited: Too much is being answered for this user.
             ChatNotFound: No such chat for this user, to edit a prompt of it.
         """
         if not (is_possible_id(chat_id) and is_possible_id(message_id)):
@@ -81,7 +85,7 @@ class ChatRepository:
 
         async def begin() -> BegunTurn:
             async with self._database.writing() as session:
-                return await begin_prompt(
+                begun = await begin_prompt(
                     session,
                     identity,
                     chat_id=chat_id,
@@ -91,6 +95,8 @@ class ChatRepository:
                     parent_id=parent_id,
                     edited_id=edited_id,
                 )
+                await self._limits.check(session, identity, begun)
+                return begun
 
         try:
             return await begin()
@@ -123,7 +129,9 @@ class ChatRepository:
         """
         async with self._database.writing() as session:
             chat = await owned_chat(session, identity, chat_id, lock=True)
-            return await begin_reply(session, chat, message_id=message_id, model=model)
+            begun = await begin_reply(session, chat, message_id=message_id, model=model)
+            await self._limits.check(session, identity, begun)
+            return begun
 
     async def continue_reply(
         self,
@@ -151,7 +159,9 @@ class ChatRepository:
         """
         async with self._database.writing() as session:
             chat = await owned_chat(session, identity, chat_id, lock=True)
-            return await begin_continuation(session, chat, message_id=message_id, model=model)
+            begun = await begin_continuation(session, chat, message_id=message_id, model=model)
+            await self._limits.check(session, identity, begun)
+            return begun
 
     async def withdraw_turn(self, identity: Identity, chat_id: ChatId, stream_id: StreamId) -> bool:
         """Take back a stream that could not be started, with the prompt that it was to answer.

@@ -85,6 +85,7 @@ class ConversationState(rx.State):
         is_new = not self.shown_chat_id
         chat_id = chat_of_prompt(message_id, shown_chat_id=self.shown_chat_id)
         try:
+            await services().rates.prompt(identity)
             turn = await services().turns.send(
                 identity, chat_id=chat_id, message_id=message_id, text=text
             )

@@ -23,6 +23,7 @@ _WORDS = {
         "The message is longer than the server accepts.",
         "Shorten it, or send it in parts.",
     ),
+    "chat_too_long": ("This chat has as many messages as one can have.", "Begin a new chat."),
     "invalid_request": ("The server cannot accept this message.", "Change it, then send again."),
     "rate_limited": ("Too many messages in a short time.", "Wait a moment, then send again."),
     "log_unavailable": (

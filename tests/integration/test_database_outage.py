@@ -95,11 +95,15 @@ async def test_a_request_during_an_outage_is_told_to_come_back(tmp_path: Path) -
     ):
         api.state.api = Api(
             sessions=Sessions(away.at_once, lifetime=timedelta(days=1)),
+            chats=services.chats,
             turns=services.turns,
+            upkeep=services.upkeep,
+            rates=services.rates,
             session_cookie="session",
             session_lifetime=timedelta(days=1),
             secure_cookies=False,
             heartbeat=timedelta(seconds=15),
+            lifetime=None,
             viewers=Viewers(),
         )
         async with request(api, "/api/session") as exchange:

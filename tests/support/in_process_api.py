@@ -79,15 +79,19 @@ def prompt(text: str, *, message: str = "prompt") -> dict[str, Any]:
 @asynccontextmanager
 async def in_process_api(settings: Settings) -> AsyncGenerator[ASGIApp]:
     """The application's API, without the page and without a socket; a path may have a query."""
-    api = create_api(max_body_bytes=10_000, allowed_origins=())
+    api = create_api(max_body_bytes=settings.max_request_bytes, allowed_origins=())
     async with open_services(settings) as services:
         api.state.api = Api(
             sessions=services.sessions,
+            chats=services.chats,
             turns=services.turns,
+            upkeep=services.upkeep,
+            rates=services.rates,
             session_cookie="session",
             session_lifetime=timedelta(days=1),
             secure_cookies=False,
-            heartbeat=timedelta(seconds=15),
+            heartbeat=settings.heartbeat_interval,
+            lifetime=settings.connection_lifetime or None,
             viewers=Viewers(),
         )
 

@@ -112,7 +112,7 @@ def test_the_table_of_routes_names_every_route() -> None:
     paths = create_api(max_body_bytes=1, allowed_origins=()).openapi()["paths"]
     routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
 
-    named = re.findall(r"^\| `((?:GET|POST) \S+)` \|", README, re.MULTILINE)
+    named = re.findall(r"^\| `((?:GET|POST|PATCH|DELETE) \S+)` \|", README, re.MULTILINE)
 
     assert sorted(named) == sorted(routes)
 

@@ -1,0 +1,105 @@
+"""How often somebody may ask: counted together by all processes, and never by a store that is away."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from chat_app.errors import RateLimited
+from chat_app.identity.identity import Identity, UserId
+from chat_app.rates import RateLimits, Rates, open_rates
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+ALICE, BOB = Identity(user_id=UserId("alice")), Identity(user_id=UserId("bob"))
+LIMITS = RateLimits(prompts=3, requests=5, guests=2)
+TOO_LONG = 10
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def processes(request: pytest.FixtureRequest) -> AsyncGenerator[tuple[Rates, Rates]]:
+    """Two processes that share a store; with the one inside the process, the same one twice."""
+    url = "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+    async with AsyncExitStack() as stack:
+        here = await stack.enter_async_context(open_rates(url, LIMITS, prefix="test"))
+        if url == "memory://":
+            yield here, here
+        else:
+            yield here, await stack.enter_async_context(open_rates(url, LIMITS, prefix="test"))
+
+
+async def test_what_is_too_much_is_refused_in_every_process(
+    processes: tuple[Rates, Rates],
+) -> None:
+    here, elsewhere = processes
+    for _ in range(2):
+        await here.prompt(ALICE)
+    await elsewhere.prompt(ALICE)
+
+    for rates in processes:
+        with pytest.raises(RateLimited, match="at most 3 prompts in a minute") as refused:
+            await rates.prompt(ALICE)
+        assert timedelta(0) < refused.value.retry_after <= timedelta(minutes=2)
+
+
+async def test_everybody_is_counted_alone_and_each_kind_too(processes: tuple[Rates, Rates]) -> None:
+    here, _ = processes
+    for _ in range(3):
+        await here.prompt(ALICE)
+
+    await here.prompt(BOB)
+    await here.request(ALICE)
+    for _ in range(2):
+        await here.guest("127.0.0.1")
+    with pytest.raises(RateLimited):
+        await here.guest("127.0.0.1")
+    await here.guest("127.0.0.2")
+
+
+async def test_nothing_is_counted_that_has_no_limit() -> None:
+    async with open_rates("memory://", RateLimits(), prefix="test") as rates:
+        for _ in range(1000):
+            await rates.prompt(ALICE)
+
+
+async def test_many_at_once_are_counted_each(processes: tuple[Rates, Rates]) -> None:
+    here, elsewhere = processes
+    refused: list[RateLimited] = []
+
+    async def ask(rates: Rates) -> None:
+        try:
+            await rates.request(ALICE)
+        except RateLimited as error:
+            refused.append(error)
+
+    with anyio.fail_after(TOO_LONG):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                tasks.start_soon(ask, here)
+                tasks.start_soon(ask, elsewhere)
+
+    assert len(refused) == 95
+
+
+async def test_a_store_that_is_away_refuses_nobody_and_holds_nobody_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = RedisServer(folder=tmp_path)
+    own.start()
+    try:
+        async with open_rates(own.url, LIMITS, prefix="test") as rates:
+            await rates.prompt(ALICE)
+            own.pause()
+            with anyio.fail_after(TOO_LONG):
+                for _ in range(100):
+                    await rates.prompt(ALICE)
+            own.kill()
+            await rates.prompt(ALICE)
+    finally:
+        own.close()
+
+    assert [record.message for record in caplog.records if "counted" in record.message]
