@@ -85,6 +85,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             models=models,
             checkpoint_interval=settings.checkpoint_interval,
             max_takeovers=settings.max_takeovers,
+            continues=settings.on_producer_loss == "continue",
             survives=not settings.embedded,
         )
         generations = await stack.enter_async_context(

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     redelivery_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=2)
     checkpoint_interval: Duration = timedelta(seconds=3)
     max_takeovers: Annotated[int, Field(ge=0)] = 10
+    on_producer_loss: Literal["continue", "interrupt"] = "continue"
 
     # Streams
     log_prefix: str = "chat"

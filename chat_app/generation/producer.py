@@ -10,7 +10,6 @@ from functools import partial
 from chat_app.errors import (
     ChatNotFound,
     Fenced,
-    GenerationError,
     StreamClosed,
     StreamNotFound,
 )
@@ -36,7 +35,9 @@ class Producer:
         store: Where the reply goes.
         models: The model of a name.
         checkpoint_interval: Between two saves of the text so far.
-        max_takeovers: Of one stream; a prompt that kills its producers must not kill all of them.
+        max_takeovers: Of one stream, in a row and in vain; a prompt that kills its producers must not
+            kill all of them.
+        continues: Whether a reply whose producer died is gone on with, or ends as interrupted.
         survives: Whether the log outlives this process, so that another can go on.
     """
 
@@ -48,6 +49,7 @@ class Producer:
         models: Callable[[str], LLM],
         checkpoint_interval: timedelta,
         max_takeovers: int,
+        continues: bool,
         survives: bool,
     ) -> None:
         self._log = log
@@ -55,6 +57,7 @@ class Producer:
         self._models = models
         self._checkpoint_interval = checkpoint_interval.total_seconds()
         self._max_takeovers = max_takeovers
+        self._continues = continues
         self._survives = survives
 
     async def produce(self, identity: Identity, stream_id: StreamId) -> None:
@@ -66,6 +69,7 @@ class Producer:
         try:
             assignment = await self._store.claim(identity, stream_id)
             if assignment.outcome is None and await self._is_lost(stream_id, assignment):
+                await self._log.delete(stream_id)
                 await self._keep_checkpoint(identity, stream_id, assignment)
                 return
             appender = await self._log.open(
@@ -86,17 +90,19 @@ class Producer:
             _logger.info("generation given up: %s", error)
 
     async def _is_lost(self, stream_id: StreamId, assignment: Assignment) -> bool:
-        """Whether both the first producer and the log are gone.
+        """Whether the earlier producer is gone and so is the log, or an end of it that was durable.
 
-        The stream cannot be continued then: a viewer may have seen more of it than anybody knows.
+        The latter happens when the store is restored from an older copy. The stream cannot be
+        continued then: a viewer may have seen more of it than anybody knows, and would be given
+        other events at the offsets it has passed.
         """
         if assignment.takeover == 0:
             return False
         try:
-            await self._log.state(stream_id)
+            state = await self._log.state(stream_id)
         except StreamNotFound:
             return True
-        return False
+        return state.tail < assignment.tail
 
     async def _keep_checkpoint(
         self, identity: Identity, stream_id: StreamId, assignment: Assignment
@@ -113,7 +119,6 @@ class Producer:
     async def _write(self, identity: Identity, writing: Writing) -> None:
         # Until the reply is saved: whoever waits for the database is alive.
         async with self._checkpoints(identity, writing):
-            writing.begin()
             outcome = await self._ended(writing)
             save = partial(
                 self._store.finish,
@@ -130,13 +135,22 @@ class Producer:
     async def _ended(self, writing: Writing) -> Outcome:
         """How the reply ended, once it has; the model is not asked for what is there already."""
         outcome = Outcome(kind="interrupted")
-        if not writing.reply.finished and writing.assignment.takeover <= self._max_takeovers:
-            outcome = await self._answer(writing)
+        if not writing.reply.finished:
+            asking = self._may_ask(writing)
+            writing.begin(asking=asking)
+            if asking:
+                outcome = await self._answer(writing)
         # A stop or the end of the process may have come after the model's last word.
-        return Outcome(kind="completed") if writing.reply.finished else outcome
+        return writing.reply.outcome if writing.reply.finished else outcome
+
+    def _may_ask(self, writing: Writing) -> bool:
+        lost = writing.assignment.takeover > 0
+        if lost and not self._continues:
+            return False
+        return writing.takeovers_in_vain <= self._max_takeovers
 
     async def _answer(self, writing: Writing) -> Outcome:
-        """Pump the model until it ends, fails or is stopped; say which."""
+        """Pump the model until it is done or stopped; say how that ended."""
         model = self._models(writing.assignment.model)
         pump = asyncio.create_task(writing.pump(model), name="model")
         stop = asyncio.create_task(writing.appender.stop_requested.wait(), name="stop")
@@ -152,7 +166,10 @@ class Producer:
             for task in (pump, stop):
                 task.cancel()
             await asyncio.wait({pump, stop})
-        return _outcome(pump)
+        if pump.cancelled():
+            return Outcome(kind="stopped")
+        pump.result()  # raises if the right to write is lost
+        return writing.reply.outcome
 
     @asynccontextmanager
     async def _checkpoints(self, identity: Identity, writing: Writing) -> AsyncGenerator[None]:
@@ -199,19 +216,3 @@ async def _until_done(save: Callable[[], Awaitable[None]]) -> None:
                 _logger.exception("the reply could not be saved; trying until it is")
         await asyncio.sleep(pause.total_seconds())
         pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def _outcome(pump: asyncio.Task[None]) -> Outcome:
-    """How the model's stream ended. A lost right to write is not an outcome but an error."""
-    if pump.cancelled():
-        return Outcome(kind="stopped")
-    error = pump.exception()
-    if error is None:
-        return Outcome(kind="completed")
-    if isinstance(error, Fenced | StreamClosed):
-        raise error
-    if isinstance(error, GenerationError):
-        _logger.warning("the model failed: %s", error)
-        return Outcome(kind="failed", code=error.code)
-    _logger.error("the model failed unexpectedly", exc_info=error)
-    return Outcome(kind="failed", code="internal_error")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NewType
 
 from chat_app.streams import frame
+from chat_app.streams.model import Outcome
 
 Kind = Literal["text", "reasoning"]
 ReplyId = NewType("ReplyId", str)
@@ -34,15 +35,19 @@ class Reply:
 
     Attributes:
         started: Whether its first event is there.
-        finished: Whether the model has said everything; what is left is to save and to close.
+        finished: Whether the model has said everything, or failed; what is left is to save and to
+            close.
         parts: What it said.
         metadata: What was told of how the reply was made.
+        spoken_by: How often the reply had been taken over when the newest delta was added: which
+            producer it was. None while there is no delta.
     """
 
     started: bool = False
     finished: bool = False
     parts: list[Part] = field(default_factory=list[Part])
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    spoken_by: int | None = None
 
     @classmethod
     def from_frames(cls, frames: Iterable[bytes]) -> "Reply":
@@ -57,10 +62,12 @@ class Reply:
         match event["type"]:
             case "start":
                 self.started = True
+                self.metadata |= event.get("messageMetadata", {})
             case "text-start" | "reasoning-start" as kind:
                 self.parts.append(Part(id=event["id"], kind=kind.removesuffix("-start")))
             case "text-delta" | "reasoning-delta":
                 self.parts[-1].pieces.append(event["delta"])
+                self.spoken_by = self.metadata.get("takeovers", 0)
             case "text-end" | "reasoning-end":
                 self.parts[-1].ended = True
             case "message-metadata":
@@ -69,6 +76,12 @@ class Reply:
                 self.finished = True
             case _:
                 pass
+
+    @property
+    def outcome(self) -> Outcome:
+        """How a finished reply ended."""
+        code = self.metadata.get("code")
+        return Outcome(kind="failed", code=code) if code else Outcome(kind="completed")
 
     @property
     def open_part(self) -> Part | None:

@@ -1,14 +1,19 @@
 """One reply being written: what the model says, as events in the log."""
 
+import logging
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from chat_app.errors import Fenced, GenerationError, StreamClosed
 from chat_app.generation.assignment import Assignment
 from chat_app.generation.llm import LLM, Delta, Finish
 from chat_app.generation.reply import Kind, Part, Reply
 from chat_app.streams.appender import Appender
 from chat_app.streams.model import Outcome
+
+_logger = logging.getLogger(__name__)
 
 _TEXT_OF_FAILURE = {
     "provider_throttled": "The model provider is busy. Try again in a moment.",
@@ -16,6 +21,9 @@ _TEXT_OF_FAILURE = {
     "prompt_rejected": "The model provider does not accept this prompt. Change it and try again.",
 }
 _FINISH_REASON = {"failed": "error", "interrupted": "interrupted", "stopped": "other"}
+_ADDED_UP = ("model_calls", "takeovers", "prompt_tokens", "completion_tokens")
+"""What a reply that is continued keeps of its metadata, and adds to; the rest is of its newest
+stream."""
 
 
 class Writing:
@@ -29,34 +37,97 @@ class Writing:
         self.appender = appender
         self.assignment = assignment
         self.reply = Reply.from_frames(appender.tail.frames(after=0))
+        self._speechless = not self.reply.parts  # the first delta is this producer's
+        before = assignment.metadata
+        self._before = {name: before[name] for name in _ADDED_UP if name in before}
 
-    def begin(self) -> None:
-        """Begin the message, unless somebody has; with all it held before, if it is continued."""
+    @property
+    def takeovers_in_vain(self) -> int:
+        """How many takeovers in a row went to waste, this one included.
+
+        A takeover is free of charge when the producer before it has added something: a long
+        answer may outlive any number of deploys.
+        """
+        if self.reply.spoken_by is None:
+            return self.assignment.takeover
+        return self._takeovers - self.reply.spoken_by - 1
+
+    @property
+    def _takeovers(self) -> int:
+        return self._before.get("takeovers", 0) + self.assignment.takeover
+
+    def begin(self, *, asking: bool) -> None:
+        """Begin the message, or note that it was taken over; then all that is known of it.
+
+        That is what a reply held before it was continued, and what was in the database when the
+        store had fallen behind and its producer died.
+
+        Args:
+            asking: Whether the model will be asked: each call is counted.
+        """
+        so_far = self.reply.metadata if self.reply.started else self._before
+        told: dict[str, Any] = {
+            "model_calls": so_far.get("model_calls", 0) + asking,
+            "takeovers": self._takeovers,
+        }
         if self.reply.started:
-            return
-        self._add({"type": "start", "messageId": self.assignment.reply_id})
-        self._add({"type": "start-step"})
-        for part in self.assignment.parts:
-            self._take(Delta(text=part["text"], kind=part["type"]))
+            self._tell(told)
+        else:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            meta = {**self._before, "model": self.assignment.model, "started_at": now, **told}
+            reply_id = self.assignment.reply_id
+            self._add({"type": "start", "messageId": reply_id, "messageMetadata": meta})
+            self._add({"type": "start-step"})
+            for part in self.assignment.parts:
+                self._take(Delta(text=part["text"], kind=part["type"]))
+        text, kept = self.reply.text, self.assignment.checkpoint
+        if kept.startswith(text):
+            self._take(Delta(text=kept[len(text) :]))
 
     async def pump(self, model: LLM) -> None:
         """Everything the model says, into the log and the reply.
 
-        That it is everything is in the log too, so that nobody asks the model once more when the
-        reply could not be saved.
+        That it is everything, or that the model failed, is in the log too, so that nobody asks
+        once more when the reply could not be saved.
         """
+        try:
+            meta = await self._say(model)
+        except (Fenced, StreamClosed):
+            raise  # a lost right to write is not an outcome
+        except GenerationError as error:
+            _logger.warning("the model failed: %s", error)
+            meta = {"code": error.code}
+        except Exception:  # whatever a model may raise, it ends the reply and not the process
+            _logger.exception("the model failed unexpectedly")
+            meta = {"code": "internal_error"}
+        self._end_part()
+        self._tell({**meta, **self._duration()})
+        self._end_step()
+        await self.appender.flushed()
+
+    async def _say(self, model: LLM) -> dict[str, Any]:
+        """Every delta; returns what is known at the end."""
+        meta: dict[str, Any] = {}
         prompt = replace(self.assignment.prompt, prefix=self.reply.text)
         async with aclosing(model.stream(prompt)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, Finish):
-                    self._end_part()
-                    meta = _meta(self.assignment.model, delta)
-                    self._add({"type": "message-metadata", "messageMetadata": meta})
+                    meta = self._finished(delta)
                 else:
+                    if self._speechless:
+                        self._speechless = False
+                        self.reply.metadata["first_delta_ms"] = self._elapsed()
                     self._take(delta)
                     await self.appender.room()
-        self._end_step()
-        await self.appender.flushed()
+        return meta
+
+    def _finished(self, finish: Finish) -> dict[str, Any]:
+        meta: dict[str, Any] = {"finish_reason": finish.reason}
+        if finish.usage is not None:
+            before = self.reply.metadata
+            for name in ("prompt_tokens", "completion_tokens"):
+                meta[name] = before.get(name, 0) + getattr(finish.usage, name)
+        return meta
 
     def _take(self, delta: Delta) -> None:
         text = _clean(delta.text)
@@ -64,11 +135,11 @@ class Writing:
             return
         part = self.reply.open_part
         if part is None or part.kind != delta.kind:
-            part = self._begin(delta.kind)
+            part = self._begin_part(delta.kind)
         part.pieces.append(text)
         self.appender.append_text(text, part_id=part.id, kind=f"{delta.kind}-delta")
 
-    def _begin(self, kind: Kind) -> Part:
+    def _begin_part(self, kind: Kind) -> Part:
         self._end_part()
         self._add({"type": f"{kind}-start", "id": str(len(self.reply.parts) + 1)})
         return self.reply.parts[-1]
@@ -83,12 +154,28 @@ class Writing:
         if self.reply.started and not self.reply.finished:
             self._add({"type": "finish-step"})
 
+    def _tell(self, metadata: dict[str, Any]) -> None:
+        self._add({"type": "message-metadata", "messageMetadata": metadata})
+
     def _add(self, event: dict[str, Any]) -> None:
         self.reply.fold(event)
         self.appender.append(event)
 
+    def _elapsed(self) -> int:
+        """Milliseconds since the stream began, wherever that was."""
+        now = datetime.now(UTC)
+        started = datetime.fromisoformat(self.reply.metadata.get("started_at", now.isoformat()))
+        return max(0, round((now - started).total_seconds() * 1000))
+
+    def _duration(self) -> dict[str, Any]:
+        first = self.reply.metadata.get("first_delta_ms")
+        told = {} if first is None else {"first_delta_ms": first}
+        return {**told, "duration_ms": self._elapsed()}
+
     def meta(self) -> dict[str, Any]:
-        """What is worth knowing of how the reply was made."""
+        """What is worth knowing of how the reply was made; the same at each call."""
+        if "duration_ms" not in self.reply.metadata:
+            self.reply.metadata |= self._duration()
         return {"model": self.assignment.model, **self.reply.metadata}
 
     async def close(self, outcome: Outcome) -> None:
@@ -106,14 +193,6 @@ class Writing:
             told["code"] = outcome.code
         self._add({"type": "finish", "finishReason": reason, "messageMetadata": told})
         await self.appender.close(outcome)
-
-
-def _meta(model: str, finish: Finish) -> dict[str, Any]:
-    meta: dict[str, Any] = {"model": model, "finish_reason": finish.reason}
-    if finish.usage is not None:
-        meta["prompt_tokens"] = finish.usage.prompt_tokens
-        meta["completion_tokens"] = finish.usage.completion_tokens
-    return meta
 
 
 def _clean(text: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -21,6 +22,7 @@ from tests.support.server_process import (
     events,
     server_process,
     text_of,
+    timeless,
 )
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +64,27 @@ def kinds(data: bytes) -> list[str]:
     return [event["type"] for event in events(data)]
 
 
+async def test_the_message_tells_how_long_it_took(
+    here: ServerProcess, model: ScriptedLLM, alice: Identity
+) -> None:
+    before = datetime.now(UTC)
+    stream_id = await here.ask(alice)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(here.producer.produce(alice, stream_id))
+        model.say("To the ")
+        await here.watch(stream_id, text="To the ")
+        first_delta_seen = datetime.now(UTC)
+        model.say("sea.", Finish())
+    after = datetime.now(UTC)
+
+    meta = (await here.chat(alice)).messages[-1].meta
+    started, moment = datetime.fromisoformat(meta["started_at"]), timedelta(milliseconds=1)
+    assert before - moment <= started <= after
+    assert 0 <= meta["first_delta_ms"] <= meta["duration_ms"]
+    assert started + timedelta(milliseconds=meta["first_delta_ms"]) <= first_delta_seen + moment
+    assert started + timedelta(milliseconds=meta["duration_ms"]) <= after + moment
+
+
 async def test_an_answer_is_a_message_of_its_own_between_start_and_finish(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
@@ -74,12 +97,15 @@ async def test_an_answer_is_a_message_of_its_own_between_start_and_finish(
     assert chat.newest_stream is not None
     told = {
         "model": "scripted",
+        "model_calls": 1,
+        "takeovers": 0,
         "finish_reason": "length",
         "prompt_tokens": 2,
         "completion_tokens": 3,
     }
     first, *_, last = events(data)
-    assert first == {"type": "start", "messageId": chat.newest_stream.reply_id}
+    assert (first["type"], first["messageId"]) == ("start", chat.newest_stream.reply_id)
+    assert first["messageMetadata"]["model"] == "scripted"
     assert [kind for kind in kinds(data) if kind != "text-delta"] == [
         "start",
         "start-step",
@@ -89,18 +115,16 @@ async def test_an_answer_is_a_message_of_its_own_between_start_and_finish(
         "finish-step",
         "finish",
     ]
-    assert last == {
-        "type": "finish",
-        "finishReason": "length",
-        "messageMetadata": {"outcome": "completed", **told},
-    }
+    assert (last["type"], last["finishReason"]) == ("finish", "length")
+    assert timeless(last["messageMetadata"]) == {"outcome": "completed", **told}
     reply = chat.messages[-1]
     assert (reply.id, reply.text, reply.status) == (
         chat.newest_stream.reply_id,
         "To the sea.",
         "complete",
     )
-    assert reply.meta == told
+    assert timeless(reply.meta) == told
+    assert {"outcome": "completed", **reply.meta} == last["messageMetadata"]
     assert text_of(data) == reply.text
 
 
@@ -198,7 +222,7 @@ async def test_a_failure_of_the_provider_keeps_what_it_had_said(
     assert (told["type"], told["code"]) == ("error", error.code)
     assert str(error) not in told["errorText"]
     assert last["finishReason"] == "error"
-    assert last["messageMetadata"]["code"] == error.code
+    assert last["messageMetadata"]["code"] == reply.meta["code"] == error.code
 
 
 async def test_a_failure_before_the_first_word_leaves_no_message(
@@ -212,7 +236,14 @@ async def test_a_failure_before_the_first_word_leaves_no_message(
     assert [message.role for message in chat.messages] == ["user"]
     assert chat.newest_stream is not None
     assert chat.newest_stream.error_code == "provider_unavailable"
-    assert kinds(data) == ["start", "start-step", "finish-step", "error", "finish"]
+    assert kinds(data) == [
+        "start",
+        "start-step",
+        "message-metadata",
+        "finish-step",
+        "error",
+        "finish",
+    ]
 
 
 async def test_an_error_nobody_thought_of_is_told_to_the_operator_and_not_to_the_reader(

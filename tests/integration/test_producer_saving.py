@@ -9,11 +9,12 @@ import pytest
 
 from chat_app.chats.database import Database
 from chat_app.chats.streams import StreamRepository
+from chat_app.errors import ProviderThrottled
 from chat_app.generation.llm import Finish, Usage
 from chat_app.identity.identity import Identity
 from chat_app.streams.model import Outcome
 from tests.support.scripted_llm import ScriptedLLM
-from tests.support.server_process import TOO_LONG, events, server_process, text_of
+from tests.support.server_process import TOO_LONG, events, server_process, text_of, timeless
 
 pytestmark = pytest.mark.anyio
 
@@ -103,29 +104,53 @@ async def test_a_finished_reply_whose_producer_could_not_save_it_is_only_saved_b
         chat, data = await here.chat(alice), await here.everything(stream_id)
         outcome = (await here.log.state(stream_id)).outcome
 
-    meta = {
-        "model": "scripted",
-        "finish_reason": "length",
-        "prompt_tokens": 2,
-        "completion_tokens": 3,
-    }
+    ended = {"finish_reason": "length", "prompt_tokens": 2, "completion_tokens": 3}
+    meta = {"model": "scripted", "model_calls": 1, "takeovers": 0, **ended}
     assert len(model.prompts) == 1
     assert outcome == Outcome(kind="completed")
-    assert [(message.text, message.meta) for message in chat.messages[1:]] == [
-        ("To the sea.", meta)
-    ]
-    assert [event for event in events(data) if event["type"] != "text-delta"][2:] == [
-        {"type": "text-start", "id": "1"},
-        {"type": "text-end", "id": "1"},
-        {"type": "message-metadata", "messageMetadata": meta},
-        {"type": "finish-step"},
-        {
-            "type": "finish",
-            "finishReason": "length",
-            "messageMetadata": {"outcome": "completed", **meta},
-        },
-    ]
+    [reply] = chat.messages[1:]
+    assert (reply.text, timeless(reply.meta)) == ("To the sea.", meta)
+    *_, told, step, finish = events(data)
+    assert (told["type"], timeless(told["messageMetadata"])) == ("message-metadata", ended)
+    assert step == {"type": "finish-step"}
+    assert finish == {
+        "type": "finish",
+        "finishReason": "length",
+        "messageMetadata": {"outcome": "completed", **reply.meta},
+    }
     assert text_of(data) == "To the sea."
+
+
+async def test_a_reply_that_failed_and_could_not_be_saved_is_not_asked_for_again(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    streams = FailsToSave(database, failures=FOR_EVER)
+    model.say("To the ", ProviderThrottled("busy"))
+    async with server_process(redis_url, database, model, streams=streams) as dying:
+        stream_id = await dying.ask(alice)
+        first = asyncio.create_task(dying.producer.produce(alice, stream_id))
+        await streams.tried()
+        first.cancel()
+        with anyio.fail_after(TOO_LONG):
+            await asyncio.wait([first])
+
+    async with server_process(redis_url, database, model) as here:
+        with anyio.fail_after(TOO_LONG):
+            await here.producer.produce(alice, stream_id)
+        chat, data = await here.chat(alice), await here.everything(stream_id)
+        outcome = (await here.log.state(stream_id)).outcome
+
+    assert len(model.prompts) == 1
+    assert outcome == Outcome(kind="failed", code="provider_throttled")
+    assert (chat.messages[-1].text, chat.messages[-1].status) == ("To the ", "failed")
+    assert chat.newest_stream is not None
+    assert chat.newest_stream.error_code == "provider_throttled"
+    assert [event["type"] for event in events(data)][-4:] == [
+        "message-metadata",
+        "finish-step",
+        "error",
+        "finish",
+    ]
 
 
 async def test_a_process_that_ends_does_not_wait_for_a_database_that_is_away(

@@ -14,7 +14,7 @@ import redis
 from chat_app.chats.database import Database
 from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.streams import StreamRepository
-from chat_app.errors import ChatNotFound, Fenced
+from chat_app.errors import ChatNotFound, Fenced, StreamNotFound
 from chat_app.generation.llm import Delta, Finish
 from chat_app.identity.identity import Identity
 from chat_app.streams import frame
@@ -159,8 +159,10 @@ async def test_a_cancelled_generation_is_continued_elsewhere_as_the_same_reply(
     assert [prompt.prefix for prompt in other_model.prompts] == ["To the "]
     assert (reply.text, reply.status) == ("To the sea.", "complete")
     assert text_of(data) == "To the sea."
-    starts = [event for event in events(data) if event["type"] == "start"]
-    assert starts == [{"type": "start", "messageId": reply.id}]
+    starts = [event["messageId"] for event in events(data) if event["type"] == "start"]
+    assert starts == [reply.id]
+    assert (reply.meta["model_calls"], reply.meta["takeovers"]) == (2, 1)
+    assert "first_delta_ms" not in reply.meta  # nobody knows it any more
 
 
 async def test_an_abandoned_producer_can_write_no_more_in_the_log_or_the_database(
@@ -243,7 +245,11 @@ async def test_a_takeover_in_the_middle_of_reasoning_goes_on_with_it(
             "completed",
             ["text-end", "message-metadata", "finish-step", "finish"],
         ),
-        (("sea.", ValueError()), "failed", ["text-end", "finish-step", "error", "finish"]),
+        (
+            ("sea.", ValueError()),
+            "failed",
+            ["text-end", "message-metadata", "finish-step", "error", "finish"],
+        ),
     ],
 )
 async def test_a_log_left_open_by_a_finished_reply_is_only_closed(
@@ -452,7 +458,49 @@ async def test_a_stream_that_both_its_producer_and_the_store_have_lost_is_interr
     assert other_model.prompts == []
 
 
-async def test_a_stream_is_taken_over_only_so_often(
+async def test_a_stream_is_taken_over_in_vain_only_so_often(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    async with server_process(redis_url, database, model, max_takeovers=2) as here:
+        stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
+        # The first takeover comes upon progress; it, and two more, add nothing.
+        for requests in (2, 3, 4):
+            producing.cancel()
+            await ended(producing)
+            producing = asyncio.create_task(here.producer.produce(alice, stream_id))
+            with anyio.fail_after(TOO_LONG):
+                await model.asked(requests)
+        producing.cancel()
+        await ended(producing)
+
+        with anyio.fail_after(TOO_LONG):
+            await here.producer.produce(alice, stream_id)
+
+        data, reply = await here.everything(stream_id), (await here.chat(alice)).messages[-1]
+    assert len(model.prompts) == 4
+    assert (reply.text, reply.status) == ("To the ", "interrupted")
+    assert (reply.meta["model_calls"], reply.meta["takeovers"]) == (4, 4)
+    assert text_of(data) == "To the "
+    assert events(data)[-1]["messageMetadata"]["outcome"] == "interrupted"
+
+
+async def test_takeovers_before_the_first_word_count(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    async with server_process(redis_url, database, model, max_takeovers=0) as here:
+        stream_id = await here.ask(alice)
+        await StreamRepository(database).claim(alice, stream_id)
+
+        with anyio.fail_after(TOO_LONG):
+            await here.producer.produce(alice, stream_id)
+
+        chat = await here.chat(alice)
+    assert model.prompts == []
+    assert chat.newest_stream is not None
+    assert chat.newest_stream.outcome == "interrupted"
+
+
+async def test_where_lost_producers_are_not_replaced_their_replies_end_as_interrupted(
     here: ServerProcess,
     other_process: Database,
     redis_url: str,
@@ -464,15 +512,72 @@ async def test_a_stream_is_taken_over_only_so_often(
     first.cancel()
     await ended(first)
 
-    async with server_process(redis_url, other_process, other_model, max_takeovers=0) as elsewhere:
-        await elsewhere.producer.produce(alice, stream_id)
+    async with server_process(redis_url, other_process, other_model, continues=False) as elsewhere:
+        with anyio.fail_after(TOO_LONG):
+            await elsewhere.producer.produce(alice, stream_id)
         data = await elsewhere.everything(stream_id)
 
     reply = (await here.chat(alice)).messages[-1]
     assert (reply.text, reply.status) == ("To the ", "interrupted")
     assert text_of(data) == "To the "
-    assert events(data)[-1]["messageMetadata"]["outcome"] == "interrupted"
     assert other_model.prompts == []
+
+
+async def test_a_store_that_comes_back_as_it_was_before_ends_what_it_cannot_go_on_with(
+    here: ServerProcess,
+    elsewhere: ServerProcess,
+    redis_url: str,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    stream_id, first = await begun(here, model, alice, "To ", until="To ")
+    with redis.Redis.from_url(redis_url, decode_responses=False) as client:
+        older = {key: client.dump(key) for key in client.keys(f"*{stream_id}*")}
+        model.say("the ")
+        seen = frame.split(await here.watch(stream_id, text="To the "))
+        await StreamRepository(here.database).checkpoint(
+            alice, stream_id, fencing_token=1, text="To the ", tail=len(seen)
+        )
+        first.cancel()
+        await ended(first)
+        for key, value in older.items():
+            client.restore(key, 0, value, replace=True)
+
+    with anyio.fail_after(TOO_LONG):
+        await elsewhere.producer.produce(alice, stream_id)
+
+    chat = await here.chat(alice)
+    assert (chat.messages[-1].text, chat.messages[-1].status) == ("To the ", "interrupted")
+    assert chat.open_stream is None
+    assert other_model.prompts == []
+    with pytest.raises(StreamNotFound):
+        await elsewhere.log.state(stream_id)
+
+
+async def test_text_that_reached_the_database_but_not_the_log_is_not_asked_for_again(
+    here: ServerProcess,
+    elsewhere: ServerProcess,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    stream_id, first = await begun(here, model, alice, "To ", until="To ")
+    tail = (await here.log.state(stream_id)).tail
+    first.cancel()
+    await ended(first)
+    # What the producer had said when it died while the store was away.
+    await StreamRepository(here.database).checkpoint(
+        alice, stream_id, fencing_token=1, text="To the ", tail=tail
+    )
+
+    other_model.say("sea.", Finish())
+    with anyio.fail_after(TOO_LONG):
+        await elsewhere.producer.produce(alice, stream_id)
+
+    data = await elsewhere.everything(stream_id)
+    assert [prompt.prefix for prompt in other_model.prompts] == ["To the "]
+    assert text_of(data) == (await here.chat(alice)).messages[-1].text == "To the sea."
 
 
 async def test_a_stream_of_a_chat_that_is_gone_is_nobodys(

@@ -110,6 +110,7 @@ async def server_process(
     streams: StreamRepository | None = None,
     checkpoint_interval: timedelta = NEVER,
     max_takeovers: int = 10,
+    continues: bool = True,
     options: LogOptions = _OPTIONS,
 ) -> AsyncGenerator[ServerProcess]:
     """The parts of a process that answers with `model`."""
@@ -120,6 +121,7 @@ async def server_process(
             models=lambda _name: model,
             checkpoint_interval=checkpoint_interval,
             max_takeovers=max_takeovers,
+            continues=continues,
             survives=not url.startswith("memory://"),
         )
         yield ServerProcess(url=url, database=database, log=log, producer=producer)
@@ -128,6 +130,12 @@ async def server_process(
 def events(data: bytes) -> list[dict[str, Any]]:
     """The events in some frames."""
     return [frame.decode(piece)[1] for piece in frame.split(data)]
+
+
+def timeless(meta: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a reply's making, without the times."""
+    times = ("started_at", "first_delta_ms", "duration_ms")
+    return {name: value for name, value in meta.items() if name not in times}
 
 
 def text_of(data: bytes) -> str:

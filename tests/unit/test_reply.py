@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chat_app.generation.reply import Kind, Reply
 from chat_app.streams import frame
+from chat_app.streams.model import Outcome
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 parts_written = st.lists(
@@ -87,3 +88,27 @@ def test_a_reply_is_finished_when_its_step_is() -> None:
     reply.fold({"type": "finish-step"})
 
     assert reply == Reply(finished=True, metadata={"model": "m"})
+    assert reply.outcome == Outcome(kind="completed")
+
+
+def test_a_finished_reply_may_have_failed() -> None:
+    reply = Reply()
+
+    reply.fold({"type": "message-metadata", "messageMetadata": {"code": "provider_throttled"}})
+    reply.fold({"type": "finish-step"})
+
+    assert reply.outcome == Outcome(kind="failed", code="provider_throttled")
+
+
+def test_each_delta_is_the_work_of_the_newest_producer_that_told_of_itself() -> None:
+    reply = Reply()
+    reply.fold({"type": "start", "messageId": "r", "messageMetadata": {"takeovers": 0}})
+    reply.fold({"type": "text-start", "id": "1"})
+    assert reply.spoken_by is None
+
+    reply.fold({"type": "text-delta", "id": "1", "delta": "To"})
+    reply.fold({"type": "message-metadata", "messageMetadata": {"takeovers": 2}})
+    assert reply.spoken_by == 0
+
+    reply.fold({"type": "text-delta", "id": "1", "delta": " the"})
+    assert reply.spoken_by == 2
