@@ -22,6 +22,8 @@ class TcpProxy:
         self.cuts = 0
         self._upstream = port
         self._cut_after: int | None = None  # bytes of reply that still pass
+        self._flowing = asyncio.Event()  # cleared: no reply passes
+        self._flowing.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # ended by __aexit__
 
@@ -39,6 +41,14 @@ class TcpProxy:
     def cut_after(self, replied: int) -> None:
         """Reset the connection on which the server has sent `replied` more bytes."""
         self._cut_after = replied
+
+    def hold(self) -> None:
+        """Read no more of what the server sends, as a client does that is stalled."""
+        self._flowing.clear()
+
+    def go_on(self) -> None:
+        """End `hold`; nothing was lost but what the server gave up meanwhile."""
+        self._flowing.set()
 
     def cut_all(self) -> None:
         """Reset every connection now."""
@@ -82,6 +92,7 @@ class TcpProxy:
 
     async def _replies(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
+            await self._flowing.wait()
             if self._cut_after is not None:
                 passed, self._cut_after = data[: self._cut_after], self._cut_after - len(data)
                 if self._cut_after <= 0:

@@ -1,0 +1,194 @@
+"""Faults of resumable-stream 2.2.13 (npm) that show in the commands to Redis, done to our log.
+
+    20 viewers attach and leave       20 PUBLISH per token while they look, and 20 ever after
+    a backlog of 42 MB is resumed     Redis closes the subscription: 28 of 600,100 tokens come, and
+                                      the viewer of another chat silently loses 11
+    a reader stalls                   the same, for everything that this process looks at
+
+Two logs on one real Redis, as two server processes have them. `test_peer_faults.py` has the rest.
+"""
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import pytest
+import redis.asyncio as redis
+
+from chat_app.streams import frame
+from chat_app.streams.appender import Appender
+from chat_app.streams.log import LogOptions, StreamLog, open_log
+from chat_app.streams.model import Outcome, StreamId
+from tests.support.redis_server import RedisServer, running_redis
+from tests.support.tcp_proxy import TcpProxy
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+OPTIONS = LogOptions(timeout=timedelta(seconds=2), pulse=timedelta(milliseconds=50))
+COMPLETED = Outcome(kind="completed")
+TOO_LONG = 60
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that nobody else talks to, so that its commands can be counted."""
+    # Of what it holds back for a subscriber, 1 MB is enough for it to close the connection.
+    with running_redis(client_output_buffer_limit="pubsub 1mb 1mb 1") as server:
+        yield server
+
+
+@pytest.fixture
+async def client(own_redis: RedisServer) -> AsyncGenerator[redis.Redis]:
+    async with redis.Redis.from_url(own_redis.socket_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def proxy(own_redis: RedisServer) -> AsyncGenerator[TcpProxy]:
+    """Between Redis and `elsewhere`."""
+    async with TcpProxy(port=own_redis.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def logs(
+    own_redis: RedisServer, proxy: TcpProxy
+) -> AsyncGenerator[tuple[StreamLog, StreamLog]]:
+    """Here, where everything is produced, and elsewhere."""
+    async with AsyncExitStack() as stack:
+        urls = (own_redis.url, f"redis://127.0.0.1:{proxy.port}/0")
+        here, elsewhere = [await stack.enter_async_context(open_log(url, OPTIONS)) for url in urls]
+        yield here, elsewhere
+
+
+async def begun(log: StreamLog) -> Appender:
+    producer = await log.open(StreamId(uuid4().hex), token=1)
+    await say(producer, "hello ")
+    return producer
+
+
+async def say(producer: Appender, *texts: str) -> None:
+    """Append each of `texts` as an event of its own."""
+    for text in texts:
+        producer.append_text(text, part_id="1")
+        await producer.flushed()
+
+
+async def everything(log: StreamLog, stream_id: StreamId) -> list[bytes]:
+    with anyio.fail_after(TOO_LONG):
+        follower = await log.follow(stream_id)
+        return frame.split(b"".join([batch.data async for batch in follower]))
+
+
+def whole(producer: Appender) -> list[bytes]:
+    """All frames of a stream whose producer is still held."""
+    return producer.tail.frames(after=0)
+
+
+async def calls(client: redis.Redis) -> dict[str, int]:
+    """How often each command was run, also within scripts."""
+    stats: Any = await client.info("commandstats")
+    return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
+
+
+async def cost(client: redis.Redis, producer: Appender, *, events: int) -> dict[str, int]:
+    """The commands it takes to append an event, measured over some, one a flush."""
+    before = await calls(client)
+    await say(producer, *(f"w{number} " for number in range(events)))
+    after = await calls(client)
+    each = {name: round((count - before.get(name, 0)) / events) for name, count in after.items()}
+    return {name: count for name, count in each.items() if count}
+
+
+async def subscribers(client: redis.Redis, producer: Appender) -> int:
+    [(_, count)] = await client.pubsub_numsub(producer.keys.state)
+    return count
+
+
+async def test_twenty_viewers_attach_and_leave(
+    logs: tuple[StreamLog, StreamLog], client: redis.Redis
+) -> None:
+    here, elsewhere = logs
+    producer = await begun(here)
+    alone = await cost(client, producer, events=100)
+
+    async with looking_on(elsewhere, producer, viewers=20):
+        while not await subscribers(client, producer):
+            await say(producer, "are you there? ")
+        watched = await cost(client, producer, events=100)
+    gc.collect()
+    with anyio.fail_after(TOO_LONG):
+        while await subscribers(client, producer):
+            await say(producer, "are you still there? ")
+    left = await cost(client, producer, events=100)
+
+    assert watched == {**alone, "publish": 1}
+    # A stream that was looked at once is pushed to its end, whoever looks; that is all there is.
+    assert left in (watched, alone)
+
+
+@asynccontextmanager
+async def looking_on(log: StreamLog, producer: Appender, *, viewers: int) -> AsyncGenerator[None]:
+    """Some viewers, who leave at the end of the block."""
+    async with asyncio.TaskGroup() as tasks:
+        looking = [tasks.create_task(everything(log, producer.stream_id)) for _ in range(viewers)]
+        yield
+        for viewer in looking:
+            viewer.cancel()
+
+
+async def test_a_backlog_of_42_mb_is_resumed_beside_the_viewer_of_another_chat(
+    logs: tuple[StreamLog, StreamLog],
+) -> None:
+    here, elsewhere = logs
+    long, other = await begun(here), await begun(here)
+    for number in range(60_000):
+        long.append_text(f"{number:07} " + "x" * 640, part_id=str(number % 2))
+        await long.room()
+    await long.flushed()
+    assert sum(map(len, whole(long))) > 42_000_000
+
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(everything(elsewhere, other.stream_id))
+        await say(other, "watched? ")
+        resuming = tasks.create_task(everything(elsewhere, long.stream_id))
+        for number in range(250):
+            await say(other, f"w{number} ")
+            long.append_text("more ", part_id="1")
+        await long.close(COMPLETED)
+        await other.close(COMPLETED)
+
+    assert watching.result() == whole(other)
+    assert resuming.result() == whole(long)
+
+
+async def test_a_process_stalls_until_redis_closes_its_subscription(
+    logs: tuple[StreamLog, StreamLog], client: redis.Redis, proxy: TcpProxy
+) -> None:
+    here, elsewhere = logs
+    long, other = await begun(here), await begun(here)
+    async with asyncio.TaskGroup() as tasks:
+        viewers = [
+            tasks.create_task(everything(elsewhere, producer.stream_id))
+            for producer in (long, other)
+        ]
+        while not (await subscribers(client, long) and await subscribers(client, other)):
+            await say(long, "are you there? ")
+        proxy.hold()
+        # More than the system itself keeps for a connection that is not read.
+        with anyio.fail_after(TOO_LONG):
+            while await subscribers(client, long):
+                await say(long, "x" * 100_000)
+                await say(other, "unheard ")
+        proxy.go_on()
+        await say(other, "heard")
+        await long.close(COMPLETED)
+        await other.close(COMPLETED)
+
+    assert viewers[0].result() == whole(long)
+    assert viewers[1].result() == whole(other)
