@@ -87,7 +87,7 @@ def deliver(
     headers = {"x-stream-id": resumed.stream_id}
     follower = resumed.follower
     if cursor is not None and _has_all(resumed, cursor):
-        return Response(status_code=204, headers=headers)
+        return Response(status_code=204, headers={**sse.HEADERS, **headers})
     if follower is None:
         events = b"" if resumed.reply is None else _append_message(resumed.reply)
         return Response(events + _MARK_END + frame.DONE, headers={**sse.HEADERS, **headers})

@@ -64,9 +64,11 @@ def answer(
 async def _on_chat_app_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.ChatAppError)  # noqa: S101 # registered for these alone
     wait = getattr(error, "retry_after", None)
-    headers = (
-        {"retry-after": str(math.ceil(wait.total_seconds()))} if isinstance(wait, timedelta) else {}
-    )
+    headers: dict[str, str] = {}
+    if isinstance(wait, timedelta):
+        # Readable for a page of another, allowed origin too.
+        headers["access-control-expose-headers"] = "retry-after"
+        headers["retry-after"] = str(math.ceil(wait.total_seconds()))
     more = {"stream_id": error.stream_id} if isinstance(error, errors.TurnInProgress) else {}
     return answer(STATUS.get(type(error), 500), error.code, str(error), headers=headers, **more)
 

@@ -18,6 +18,8 @@ HEADERS = {
     "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",
     "x-vercel-ai-ui-message-stream": "v1",
+    # What a page of another, allowed origin may read beside the body.
+    "access-control-expose-headers": "x-stream-id",
 }
 
 

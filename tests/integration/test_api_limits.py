@@ -1,0 +1,132 @@
+"""What one caller, one chat and one address may have."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat_app.config import Settings
+from tests.support.in_process_api import Answer, Caller, in_process_api, prompt, visitor
+
+pytestmark = pytest.mark.anyio
+
+SHORT = "/demo tokens=1 rate=0"
+OPEN = "/demo tokens=2 rate=0 pause=600@1"
+
+
+@asynccontextmanager
+async def limited(folder: Path, **limits: Any) -> AsyncGenerator[Caller]:
+    """Somebody with a session at a server with such limits."""
+    settings = Settings(database_url=f"sqlite:///{folder / 'chat.db'}", **limits)
+    async with in_process_api(settings) as app:
+        yield await visitor(app)
+
+
+def refusal(answer: Answer) -> tuple[int, str]:
+    return answer.status, answer.json()["code"]
+
+
+async def post(caller: Caller, text: str, *, chat: str, message: str = "q") -> Answer:
+    body = {**prompt(text, message=message), "id": chat}
+    return await caller.ask("POST", "/api/chat?wait=0", body)
+
+
+async def test_too_many_prompts_are_refused_until_it_makes_sense_to_come_back(
+    tmp_path: Path,
+) -> None:
+    async with limited(tmp_path, max_prompts_per_minute=2) as caller:
+        accepted = [await caller.send(SHORT, message=f"q{number}") for number in range(2)]
+        refused = await caller.send(SHORT, message="q3")
+        reading = await caller.ask("GET", "/api/chats")
+
+    assert {answer.status for answer in accepted} == {200}
+    assert refusal(refused) == (429, "rate_limited")
+    assert 1 <= int(refused.headers["retry-after"]) <= 120
+    assert refused.headers["access-control-expose-headers"] == "retry-after"
+    assert reading.status == 200
+
+
+async def test_too_many_requests_of_any_kind_are_refused(tmp_path: Path) -> None:
+    async with limited(tmp_path, max_requests_per_minute=3) as caller:
+        answers = [await caller.ask("GET", "/api/chats") for _ in range(4)]
+        stranger = await visitor(caller.app)
+        other = await stranger.ask("GET", "/api/chats")
+
+    assert [answer.status for answer in answers] == [200, 200, 200, 429]
+    assert other.status == 200
+
+
+async def test_too_many_new_guests_of_one_address_are_refused(tmp_path: Path) -> None:
+    async with limited(tmp_path, max_guests_per_minute=2) as caller:
+        await visitor(caller.app)
+        refused = await Caller(caller.app).ask("POST", "/api/session")
+        known = await caller.ask("POST", "/api/session")
+
+    assert refusal(refused) == (429, "rate_limited")
+    assert "set-cookie" not in refused.headers
+    assert known.status == 200
+
+
+async def test_too_many_answers_at_the_same_time_are_refused(tmp_path: Path) -> None:
+    async with limited(tmp_path, max_open_streams=2) as caller:
+        begun = [await post(caller, OPEN, chat=f"c{number}") for number in range(2)]
+        refused = await post(caller, OPEN, chat="c2")
+        again = await post(caller, OPEN, chat="c1")
+        nothing_written = await caller.ask("GET", "/api/chats/c2")
+        stranger = await visitor(caller.app)
+        other = await post(stranger, SHORT, chat="c2")
+        for number in range(2):
+            await caller.ask("POST", f"/api/chat/c{number}/stop")
+
+    assert {answer.status for answer in begun} == {200}
+    assert refusal(refused) == (429, "rate_limited")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert again.headers["x-stream-id"] == begun[1].headers["x-stream-id"]
+    assert refusal(nothing_written) == (404, "chat_not_found")
+    assert other.status == 200
+
+
+async def test_a_chat_that_is_too_long_takes_no_more_prompts(tmp_path: Path) -> None:
+    async with limited(tmp_path, max_chat_messages=3) as caller:
+        accepted = [await caller.send(SHORT, message=f"q{number}") for number in range(2)]
+        refused = await caller.send(SHORT, message="q3")
+        again = await caller.send(SHORT, message="q1")
+        elsewhere = await post(caller, SHORT, chat="another")
+
+    assert {answer.status for answer in accepted} == {200}
+    assert refusal(refused) == (422, "chat_too_long")
+    assert again.body == accepted[1].body
+    assert elsewhere.status == 200
+
+
+async def test_no_limit_is_no_limit(tmp_path: Path) -> None:
+    none = {
+        "max_prompts_per_minute": 0,
+        "max_requests_per_minute": 0,
+        "max_guests_per_minute": 0,
+        "max_open_streams": 0,
+        "max_chat_messages": 0,
+        "connection_lifetime": 0,
+    }
+    async with limited(tmp_path, **none) as caller:
+        answers = [await caller.send(SHORT, message=f"q{number}") for number in range(3)]
+
+    assert {answer.status for answer in answers} == {200}
+
+
+async def test_a_request_is_as_long_as_is_allowed(tmp_path: Path) -> None:
+    async with limited(tmp_path, max_request_bytes=1000) as caller:
+        earlier = {"id": "q0", "role": "user", "parts": [{"type": "text", "text": "x" * 1000}]}
+        last = prompt(SHORT)["message"]
+        refused = await caller.ask("POST", "/api/chat", {"id": "c", "messages": [earlier, last]})
+
+    assert refusal(refused) == (413, "prompt_too_large")
+
+
+async def test_a_page_of_an_allowed_origin_may_know_which_stream_it_reads(tmp_path: Path) -> None:
+    async with limited(tmp_path) as caller:
+        answer = await caller.send(SHORT)
+
+    assert answer.headers["access-control-expose-headers"] == "x-stream-id"
