@@ -105,6 +105,33 @@ async def test_asking_for_another_reply_at_once_is_one_stream(
             assert sorted(turn.created for turn in begun) == [False, False, False, True]
 
 
+async def test_going_on_with_a_reply_at_once_is_one_stream(
+    here: ChatRepository, there: ChatRepository, database: Database, alice: Identity
+) -> None:
+    producer, chat_id = StreamRepository(database), ChatId("chat")
+    turn = await begin(here, alice, chat_id, "prompt")
+    assert isinstance(turn, BegunTurn)
+    newest = turn.stream.id
+    async with asyncio.timeout(TIMEOUT):
+        for _ in range(ROUNDS):
+            claim = await producer.claim(alice, newest)
+            await producer.finish(
+                alice,
+                newest,
+                fencing_token=claim.fencing_token,
+                parts=text_parts("To the "),
+                outcome="stopped",
+            )
+
+            begun = await asyncio.gather(
+                *(chats.continue_reply(alice, chat_id, model="demo") for chats in (here, there) * 2)
+            )
+
+            [newest] = {turn.stream.id for turn in begun}
+            assert sorted(turn.created for turn in begun) == [False, False, False, True]
+    assert len((await here.read_chat(alice, chat_id)).messages) == 2
+
+
 async def test_prompts_at_once_in_different_chats_do_not_hinder_each_other(
     here: ChatRepository, there: ChatRepository, alice: Identity
 ) -> None:

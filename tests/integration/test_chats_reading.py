@@ -1,15 +1,18 @@
 """What an owner reads, and that nobody else does."""
 
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from chat_app.chats.database import Database
 from chat_app.chats.models import ChatId, MessageId
 from chat_app.chats.queries import text_parts
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
-from chat_app.errors import ChatNotFound
+from chat_app.chats.tables import ChatRow
+from chat_app.errors import ChatNotFound, InvalidRequest
 from chat_app.identity.identity import Identity
 from chat_app.streams.model import StreamId
 
@@ -71,6 +74,68 @@ async def test_a_list_has_no_more_chats_than_asked_for(
         await ask(chats, alice, ChatId(name))
 
     assert [chat.id for chat in (await chats.list_chats(alice, limit=2)).chats] == ["c", "b"]
+
+
+async def test_page_by_page_every_chat_is_listed_once(
+    chats: ChatRepository, streams: StreamRepository, alice: Identity, bob: Identity
+) -> None:
+    for number in range(5):
+        await ask(chats, alice, ChatId(f"chat-{number}"))
+    await ask(chats, bob)
+    first = await chats.list_chats(alice, limit=2)
+    # A chat that has been listed moves to the front meanwhile, and a new one is made.
+    await chats.regenerate(alice, ChatId("chat-4"), model="demo")
+    await ask(chats, alice, ChatId("new"))
+
+    second = await chats.list_chats(alice, limit=2, before=first.next)
+    third = await chats.list_chats(alice, limit=2, before=second.next)
+
+    pages = [[chat.id for chat in page.chats] for page in (first, second, third)]
+    assert pages == [["chat-4", "chat-3"], ["chat-2", "chat-1"], ["chat-0"]]
+    assert third.next is None
+
+
+async def test_chats_of_the_same_moment_are_all_listed(
+    chats: ChatRepository, database: Database, alice: Identity
+) -> None:
+    for number in range(5):
+        await ask(chats, alice, ChatId(f"chat-{number}"))
+    moment = (await chats.read_chat(alice, ChatId("chat-0"))).updated_at
+    async with database.writing() as session:
+        await session.execute(update(ChatRow).values(updated_at=moment))
+
+    seen: list[str] = []
+    page = await chats.list_chats(alice, limit=2)
+    while page.next is not None:
+        seen += [chat.id for chat in page.chats]
+        page = await chats.list_chats(alice, limit=2, before=page.next)
+    seen += [chat.id for chat in page.chats]
+
+    assert sorted(seen) == [f"chat-{number}" for number in range(5)]
+
+
+def encoded(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "%",
+        "é",
+        encoded("2026-01-01T00:00:00+00:00"),
+        encoded("2026-01-01T00:00:00/key"),
+        encoded("yesterday/key"),
+        encoded("2026-01-01T00:00:00+00:00/\0"),
+        encoded("é/key"),
+    ],
+)
+async def test_what_is_no_cursor_of_the_list_is_refused(
+    chats: ChatRepository, alice: Identity, wrong: str
+) -> None:
+    with pytest.raises(InvalidRequest):
+        await chats.list_chats(alice, before=wrong)
 
 
 async def test_times_are_in_utc(

@@ -156,6 +156,48 @@ def test_the_command_line_upgrades_and_downgrades(database_url: str) -> None:
     assert tables(database_url) == TABLES
 
 
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    engine = migration_engine(url)
+
+    async def read() -> list[tuple[object, ...]]:
+        async with engine.connect() as connection:
+            return [tuple(row) for row in await connection.execute(text(query))]
+
+    return asyncio.run(read())
+
+
+def test_chats_from_before_the_tree_are_the_lines_they_were(database_url: str) -> None:
+    upgraded = alembic(database_url, "upgrade", "0001")
+    assert upgraded.returncode == 0, upgraded.stderr
+    now = "'2026-01-01 00:00:00'"
+    execute(database_url, f"INSERT INTO \"user\" (id, created_at) VALUES ('u', {now})")
+    for chat, messages in (("a", ("p1", "r1", "p2")), ("b", ("p1",)), ("c", ())):
+        execute(
+            database_url,
+            "INSERT INTO chat (key, user_id, id, title, created_at, updated_at) "
+            f"VALUES ('{chat}', 'u', '{chat}', 'Holiday', {now}, {now})",
+        )
+        for position, message in enumerate(messages, start=1):
+            execute(
+                database_url,
+                "INSERT INTO message "
+                "(chat_key, id, role, parts, status, meta, position, created_at) VALUES "
+                f"('{chat}', '{message}', 'user', '[]', 'complete', '{{}}', {position}, {now})",
+            )
+
+    asyncio.run(migrate(database_url))
+
+    parents = "SELECT chat_key, id, parent_id FROM message ORDER BY chat_key, position"
+    assert rows(database_url, parents) == [
+        ("a", "p1", None),
+        ("a", "r1", "p1"),
+        ("a", "p2", "r1"),
+        ("b", "p1", None),
+    ]
+    leaves = "SELECT key, active_message_id FROM chat ORDER BY key"
+    assert rows(database_url, leaves) == [("a", "p2"), ("b", "p1"), ("c", None)]
+
+
 def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
     asyncio.run(migrate(database_url))
 

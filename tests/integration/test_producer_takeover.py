@@ -532,8 +532,9 @@ async def test_a_store_that_comes_back_as_it_was_before_ends_what_it_cannot_go_o
     alice: Identity,
 ) -> None:
     stream_id, first = await begun(here, model, alice, "To ", until="To ")
-    with redis.Redis.from_url(redis_url, decode_responses=False) as client:
-        older = {key: client.dump(key) for key in client.keys(f"*{stream_id}*")}
+    with redis.Redis.from_url(redis_url) as client:
+        names: Any = client.keys(f"*{stream_id}*")
+        older: dict[bytes, Any] = {name: client.dump(name) for name in names}
         model.say("the ")
         seen = frame.split(await here.watch(stream_id, text="To the "))
         await StreamRepository(here.database).checkpoint(
