@@ -3,21 +3,46 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from starlette.responses import JSONResponse
+from pydantic import BaseModel
 
+from chat_app.api.contract import EVENTS, NOTHING, refusals
 from chat_app.api.delivery import CursorSent, WaitSent, deliver
 from chat_app.api.forms import ChatRequest, Id, Prompt, edit_id
 from chat_app.api.services import Api
 from chat_app.api.session import Caller, Parts
 from chat_app.chats.models import ChatId
-from chat_app.errors import ChatNotFound, OffsetExpired, StreamNotFound
+from chat_app.errors import (
+    ChatNotFound,
+    ChatTooLong,
+    InvalidOffset,
+    LogUnavailable,
+    OffsetExpired,
+    StreamNotFound,
+    TurnInProgress,
+)
 from chat_app.identity.identity import Identity
 from chat_app.turn import Turn
 
 router = APIRouter()
 
 
-@router.post("/api/chat")
+@router.post(
+    "/api/chat",
+    response_class=Response,
+    responses={
+        **EVENTS,
+        **refusals(
+            ChatNotFound,
+            ChatTooLong,
+            LogUnavailable,
+            OffsetExpired,
+            TurnInProgress,
+            query=True,
+            body=True,
+            write=True,
+        ),
+    },
+)
 async def send(request: ChatRequest, caller: Caller, api: Parts, wait: WaitSent) -> Response:
     """Send, edit, regenerate or continue; answers with the reply's stream, from its first event."""
     await api.rates.prompt(caller)
@@ -57,7 +82,17 @@ async def _is_edit(prompt: Prompt, chat_id: str, caller: Identity, api: Api) -> 
     return known is not None and known.text != prompt.text
 
 
-@router.get("/api/chat")
+@router.get(
+    "/api/chat",
+    response_class=Response,
+    responses={
+        **EVENTS,
+        **NOTHING,
+        **refusals(
+            ChatNotFound, InvalidOffset, LogUnavailable, OffsetExpired, StreamNotFound, query=True
+        ),
+    },
+)
 async def resume(
     caller: Caller,
     api: Parts,
@@ -72,12 +107,28 @@ async def resume(
     return deliver(resumed, api, cursor=cursor, wait=wait)
 
 
-@router.get("/api/chat/{chat_id}/stream")
+@router.get(
+    "/api/chat/{chat_id}/stream",
+    response_class=Response,
+    responses={
+        **EVENTS,
+        **NOTHING,
+        **refusals(
+            ChatNotFound, InvalidOffset, LogUnavailable, OffsetExpired, query=True, path=True
+        ),
+    },
+)
 async def resume_open(
     chat_id: Id, caller: Caller, api: Parts, cursor: CursorSent, wait: WaitSent
 ) -> Response:
     """The AI SDK's way to resume: from the beginning, and 204 when nothing is being answered."""
-    resumed = await api.turns.resume(caller, chat_id, after=cursor.after)
+    try:
+        resumed = await api.turns.resume(caller, chat_id, after=cursor.after)
+    except ChatNotFound:
+        if cursor.after is not None:
+            raise
+        # A chat begins with its first prompt, and its page asks before that.
+        return Response(status_code=204)
     if resumed is None or (resumed.follower is None and cursor.after is None):
         return Response(status_code=204)
     if resumed.follower is None:
@@ -85,11 +136,22 @@ async def resume_open(
     return deliver(resumed, api, cursor=cursor, wait=wait)
 
 
-@router.post("/api/chat/{chat_id}/stop")
-async def stop(chat_id: Id, caller: Caller, api: Parts) -> Response:
+class Stopping(BaseModel):
+    """A stop on its way; `cursor` is the newest offset when it was asked for."""
+
+    stream_id: str
+    cursor: int
+
+
+@router.post(
+    "/api/chat/{chat_id}/stop",
+    status_code=202,
+    responses={**NOTHING, **refusals(ChatNotFound, LogUnavailable, path=True, write=True)},
+)
+async def stop(chat_id: Id, caller: Caller, api: Parts, response: Response) -> Stopping | None:
     """End the answer and keep what there is. 204 when nothing is being answered."""
     stopping = await api.turns.stop(caller, chat_id)
     if stopping is None:
-        return Response(status_code=204)
-    body = {"stream_id": stopping.stream_id, "cursor": stopping.cursor}
-    return JSONResponse(body, status_code=202)
+        response.status_code = 204
+        return None
+    return Stopping(stream_id=stopping.stream_id, cursor=stopping.cursor)

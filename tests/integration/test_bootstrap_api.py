@@ -85,6 +85,10 @@ async def test_a_finished_answer_is_given_as_the_message_it_is(caller: Caller) -
     assert (await caller.ask("GET", "/api/chat/holiday/stream")).status == 204
 
 
+async def test_in_a_chat_that_is_still_to_begin_nothing_is_open(caller: Caller) -> None:
+    assert (await caller.ask("GET", "/api/chat/unheard-of/stream")).status == 204
+
+
 async def test_a_stop_is_accepted_while_something_is_answered(caller: Caller, app: ASGIApp) -> None:
     headers = {"content-type": "application/json", "cookie": caller.cookie}
     async with request(app, "/api/chat", headers=headers) as exchange:
@@ -123,7 +127,7 @@ async def test_a_viewer_that_leaves_ends_nothing_but_its_own_response(
     ("method", "path", "status", "code"),
     [
         ("GET", "/api/chat?chatId=unheard-of", 404, "chat_not_found"),
-        ("GET", "/api/chat/unheard-of/stream", 404, "chat_not_found"),
+        ("GET", "/api/chat/unheard-of/stream?after=3", 404, "chat_not_found"),
         ("POST", "/api/chat/unheard-of/stop", 404, "chat_not_found"),
         ("GET", "/api/chat", 400, "invalid_request"),
         ("GET", "/api/chat?chatId=holiday&after=x", 400, "invalid_offset"),
