@@ -174,7 +174,8 @@ def chat_of_prompt(message_id: str, *, shown_chat_id: str) -> str:
 def unanswered_stream(chat: Chat) -> StreamRecord | None:
     """The stream that owes the chat an answer, open or failed; None when nothing is owed.
 
-    The rule of resuming: an answer is owed when the last message is the user's, or unfinished.
+    The rule of resuming: an answer is owed when the last message is the user's, or unfinished. One
+    that was to be made anew and came to nothing is owed beside the one that is there.
     """
     stream = chat.newest_stream
     path = chat.active_path
@@ -183,7 +184,12 @@ def unanswered_stream(chat: Chat) -> StreamRecord | None:
     last = path[-1]
     if stream.outcome is None:
         return stream
-    owed = last.role == "user" or (last.id == stream.reply_id and last.status != "complete")
+    if last.id == stream.reply_id:
+        owed = last.status != "complete"
+    else:
+        came_to_nothing = all(message.id != stream.reply_id for message in chat.messages)
+        beside = stream.outcome == "failed" and stream.prompt_id == last.parent_id
+        owed = last.role == "user" or (beside and came_to_nothing)
     return stream if owed else None
 
 

@@ -75,6 +75,8 @@ ASKED = message("prompt", "user", "Where to?")
 ANSWERED = message("reply", "assistant", "To the sea.")
 STOPPED = message("reply", "assistant", "To the", "stopped")
 FAILED = message("reply", "assistant", "To the", "failed")
+LATER = message("later", "user", "And when?")
+OTHER = message("other", "assistant", "To the hills.")
 EARLIER = message("earlier", "assistant", "Hello.", "interrupted")
 
 OWED = {
@@ -84,7 +86,12 @@ OWED = {
     "a failure in the middle": (chat(stream("failed"), ASKED, FAILED), True),
     "a stop in the middle": (chat(stream("stopped"), ASKED, STOPPED), True),
     "an answer": (chat(stream("completed"), ASKED, ANSWERED), False),
-    "a last message of another stream": (chat(stream("failed"), ASKED, EARLIER), False),
+    "a failure to answer anew without a word": (chat(stream("failed"), ASKED, OTHER), True),
+    "a stop of an answer made anew, without a word": (chat(stream("stopped"), ASKED, OTHER), False),
+    "a last message of another stream": (
+        chat(stream("failed"), ASKED, EARLIER, LATER, OTHER),
+        False,
+    ),
     "a chat without a stream": (chat(None, ASKED), False),
     "a chat without a message": (chat(stream("stopped")), False),
 }
@@ -95,6 +102,14 @@ def test_an_answer_is_owed_when_the_last_message_is_the_users_or_unfinished(what
     shown, owed = OWED[what]
 
     assert unanswered_stream(shown) == (shown.newest_stream if owed else None)
+
+
+def test_only_the_active_path_is_shown() -> None:
+    shown = shown_messages(
+        replace(chat(stream("completed"), ASKED, ANSWERED, OTHER), active_message_id=REPLY), None
+    )
+
+    assert [item.id for item in shown] == [PROMPT, REPLY]
 
 
 def test_a_first_prompt_that_is_sent_again_belongs_to_the_same_new_chat() -> None:
