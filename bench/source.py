@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from bench.stamps import brief_stamp, stamp
+from bench.stamps import brief_stamp, due_mark, stamp
 from chat_app.streams.appender import Appender
 
 _TICK = 1000  # µs
@@ -21,19 +21,26 @@ def now() -> int:
 
 
 class Ticker:
-    """Emits what is due, for all streams of the process. `stop` it when the loop ends."""
+    """Emits what is due, for all streams of the process. `stop` it when the loop ends.
+
+    A stream's deltas are a whole number of milliseconds apart, so it stays in the slots of a wheel
+    that turns once in that time: a delta costs no bookkeeping.
+    """
 
     def __init__(self) -> None:
-        self._due: dict[int, list[Callable[[], None]]] = {}  # by millisecond
+        self._wheels: dict[int, list[set[Callable[[str], bool]]]] = {}  # by period in ticks
         self._timer: asyncio.TimerHandle | None = None
-        self._wakes = 0
-        self._running = False
+        self._next = 0  # the tick that comes next
 
-    def add(self, emit: Callable[[], None], *, due: int) -> None:
-        """Call `emit` once, at `due` µs."""
-        tick = -(-due // _TICK)
-        self._due.setdefault(tick, []).append(emit)
-        if not self._running and (self._timer is None or tick < self._wakes):
+    def add(self, emit: Callable[[str], bool], *, period: int) -> None:
+        """Call `emit` with the mark of the time it is due, each `period` µs, until it says False."""
+        ticks = period // _TICK
+        wheel = self._wheels.setdefault(ticks, [set() for _ in range(ticks)])
+        tick = now() // _TICK + 1
+        wheel[tick % ticks].add(emit)
+        if self._timer is None or tick < self._next:
+            self.stop()
+            self._next = tick
             self._sleep()
 
     def stop(self) -> None:
@@ -42,20 +49,29 @@ class Ticker:
             self._timer.cancel()
 
     def _sleep(self) -> None:
-        self.stop()
+        """Until the next tick in which something is due."""
+        occupied = [
+            next(
+                (tick for tick in range(self._next, self._next + ticks) if wheel[tick % ticks]),
+                None,
+            )
+            for ticks, wheel in self._wheels.items()
+        ]
+        self._next = min((tick for tick in occupied if tick is not None), default=0)
         self._timer = None
-        if self._due:
-            self._wakes = min(self._due)
+        if self._next:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(self._wakes * _TICK / 1e6, self._run)
+            self._timer = loop.call_at(self._next * _TICK / 1e6, self._run)
 
     def _run(self) -> None:
-        self._running = True
         present = now() // _TICK
-        for tick in sorted(tick for tick in self._due if tick <= present):
-            for emit in self._due.pop(tick):
-                emit()
-        self._running = False
+        for tick in range(self._next, present + 1):
+            mark = due_mark(tick * _TICK)
+            for ticks, wheel in self._wheels.items():
+                slot = wheel[tick % ticks]
+                ended = [emit for emit in slot if not emit(mark)]
+                slot.difference_update(ended)
+        self._next = max(present + 1, self._next)
         self._sleep()
 
 
@@ -85,32 +101,39 @@ class Source:
         await self.go.wait()
         begun = now()
         if self._rate:
-            await self._paced(appender, begun=begun, ticker=ticker)
+            await self._paced(appender, ticker=ticker)
         else:
             await self._unthrottled(appender, begun=begun)
         await appender.flushed()
         self.elapsed = now() - begun
         await self.end.wait()
 
-    async def _paced(self, appender: Appender, *, begun: int, ticker: Ticker) -> None:
+    async def _paced(self, appender: Appender, *, ticker: Ticker) -> None:
         done = asyncio.Event()
-        period = 1e6 / self._rate
 
-        def emit() -> None:
-            due = int(begun + self.produced * period)
-            self._append(appender, due=due)
-            if self.produced < self._count:
-                ticker.add(emit, due=int(begun + self.produced * period))
-            else:
-                done.set()
+        append_text, count = appender.append_text, self._count
 
-        ticker.add(emit, due=begun)
+        def emit(mark: str) -> bool:
+            self.produced = number = self.produced + 1
+            append_text(stamp(number, mark=mark), part_id="1")
+            if number < count:
+                return True
+            done.set()
+            return False
+
+        ticker.add(emit, period=int(1e6 / self._rate))
         await done.wait()
 
     async def _unthrottled(self, appender: Appender, *, begun: int) -> None:
         limit = begun + self._seconds * 1e6 if self._seconds else float("inf")
         while self.produced < self._count:
-            self._append(appender, due=now())
+            self.produced += 1
+            text = (
+                brief_stamp(self.produced)
+                if self._brief
+                else stamp(self.produced, mark=due_mark(now()))
+            )
+            appender.append_text(text, part_id="1")
             if self._separate:
                 await appender.flushed()
             elif self.produced % _BREATH == 0:
@@ -118,8 +141,3 @@ class Source:
                 if now() > limit:
                     return
             await appender.room()
-
-    def _append(self, appender: Appender, *, due: int) -> None:
-        self.produced += 1
-        text = brief_stamp(self.produced) if self._brief else stamp(self.produced, due=due)
-        appender.append_text(text, part_id="1")

@@ -18,9 +18,14 @@ _MARK = b"@"  # once in each delta, and nowhere else on the wire
 _FRAME_END = b"\n\n"
 
 
-def stamp(number: int, *, due: int) -> str:
-    """The text of delta `number`, due at `due` µs."""
-    return f"{number:08d}@{due:014d} "
+def due_mark(due: int) -> str:
+    """The part of a delta's text that all deltas due at `due` µs share."""
+    return f"@{due:014d} "
+
+
+def stamp(number: int, *, mark: str) -> str:
+    """The text of delta `number`."""
+    return f"{number:08d}{mark}"
 
 
 def brief_stamp(number: int) -> str:

@@ -7,50 +7,68 @@ const BREATH = 64; // deltas in a row before an unthrottled source gives the eve
 const ORIGIN = Number(process.hrtime.bigint() / 1000n) - performance.now() * 1000;
 export const now = () => Math.round(ORIGIN + performance.now() * 1000);
 
-const stamp = (number, due) =>
-  String(number).padStart(8, "0") + "@" + String(due).padStart(14, "0") + " ";
+/** The part of a delta's text that all deltas due at `due` share. */
+const markOf = (due) => "@" + String(due).padStart(14, "0") + " ";
+
+const stamp = (number, mark) => String(number).padStart(8, "0") + mark;
 
 const briefStamp = (number) => number.toString(36).padStart(3, "0") + "@";
 
 export const briefFrameOf = (number) =>
   'data: {"type":"text-delta","id":"1","delta":"' + briefStamp(number) + '"}\n\n';
 
-export const eventOf = (number, due) => ({ type: "text-delta", id: "1", delta: stamp(number, due) });
+export const eventOf = (number, mark) => ({ type: "text-delta", id: "1", delta: stamp(number, mark) });
 
-export const frameOf = (number, due) =>
-  'data: {"type":"text-delta","id":"1","delta":"' + stamp(number, due) + '"}\n\n';
+export const frameOf = (number, mark) =>
+  'data: {"type":"text-delta","id":"1","delta":"' + stamp(number, mark) + '"}\n\n';
 
-/** Emits what is due, for all streams of the process, from one timer. */
+/**
+ * Emits what is due, for all streams of the process, from one timer. A stream's deltas are a whole
+ * number of milliseconds apart, so it stays in the slots of a wheel that turns once in that time.
+ */
 class Ticker {
-  #due = new Map(); // millisecond -> sources with a delta in it
+  #wheels = new Map(); // period in ticks -> slots of sources
   #timer = undefined;
-  #wakes = Infinity;
+  #next = 0;
 
-  add(source, due) {
-    const tick = Math.ceil(due / TICK_US);
-    const sources = this.#due.get(tick);
-    if (sources === undefined) this.#due.set(tick, [source]);
-    else sources.push(source);
-    if (tick < this.#wakes && !this.running) this.#sleep();
+  add(emit, period) {
+    const ticks = Math.floor(period / TICK_US);
+    if (!this.#wheels.has(ticks)) this.#wheels.set(ticks, Array.from({ length: ticks }, () => new Set()));
+    const tick = Math.floor(now() / TICK_US) + 1;
+    this.#wheels.get(ticks)[tick % ticks].add(emit);
+    if (this.#timer === undefined || tick < this.#next) {
+      clearTimeout(this.#timer);
+      this.#next = tick;
+      this.#sleep();
+    }
   }
 
+  /** Until the next tick in which something is due. */
   #sleep() {
-    if (this.#due.size === 0) return;
-    clearTimeout(this.#timer);
-    this.#wakes = Math.min(...this.#due.keys());
-    this.#timer = setTimeout(() => this.#run(), Math.max(0, (this.#wakes * TICK_US - now()) / 1000));
+    let next = Infinity;
+    for (const [ticks, wheel] of this.#wheels) {
+      for (let tick = this.#next; tick < this.#next + ticks; tick += 1) {
+        if (wheel[tick % ticks].size === 0) continue;
+        next = Math.min(next, tick);
+        break;
+      }
+    }
+    this.#timer = undefined;
+    if (next === Infinity) return;
+    this.#next = next;
+    this.#timer = setTimeout(() => this.#run(), Math.max(0, (this.#next * TICK_US - now()) / 1000));
   }
 
   #run() {
-    this.running = true;
-    this.#wakes = Infinity;
     const present = Math.floor(now() / TICK_US);
-    for (const tick of [...this.#due.keys()].filter((tick) => tick <= present).sort((a, b) => a - b)) {
-      const sources = this.#due.get(tick);
-      this.#due.delete(tick);
-      for (const source of sources) source.emit();
+    for (let tick = this.#next; tick <= present; tick += 1) {
+      const mark = markOf(tick * TICK_US);
+      for (const [ticks, wheel] of this.#wheels) {
+        const slot = wheel[tick % ticks];
+        for (const emit of slot) if (!emit(mark)) slot.delete(emit);
+      }
     }
-    this.running = false;
+    this.#next = Math.max(present + 1, this.#next);
     this.#sleep();
   }
 }
@@ -77,18 +95,15 @@ export class Source {
       start: (controller) => {
         this.go.then(() => {
           const begun = now();
-          this.emit = () => {
-            const due = Math.round(begun + (this.produced * 1e6) / this.rate);
+          const emit = (mark) => {
             this.produced += 1;
-            controller.enqueue(this.make(this.produced, due));
-            if (this.produced < this.count) {
-              ticker.add(this, begun + (this.produced * 1e6) / this.rate);
-              return;
-            }
+            controller.enqueue(this.make(this.produced, mark));
+            if (this.produced < this.count) return true;
             this.elapsed = now() - begun;
             this.#close(controller, last);
+            return false;
           };
-          ticker.add(this, begun);
+          ticker.add(emit, 1e6 / this.rate);
         });
       },
     });
@@ -118,7 +133,7 @@ export class Source {
 
   #pour(controller) {
     this.produced += 1;
-    controller.enqueue(this.make(this.produced, now()));
+    controller.enqueue(this.make(this.produced, markOf(now())));
   }
 
   async #close(controller, last) {

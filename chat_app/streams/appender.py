@@ -82,13 +82,16 @@ class Appender:
 
     def append_text(self, text: str, *, part_id: str, kind: str = "text-delta") -> None:
         """Add a delta to a text or reasoning part; raises as `append` does."""
-        self._check()
+        if self._error is not None or self._outcome is not None:
+            self._check()
         self._pending_chars += len(text)
-        newest = self._pending[-1] if self._pending else None
-        if isinstance(newest, _Text) and newest.part_id == part_id and newest.kind == kind:
-            newest.pieces.append(text)
-        else:
-            self._pending.append(_Text(kind, part_id, text))
+        pending = self._pending
+        if pending:
+            newest = pending[-1]
+            if type(newest) is _Text and newest.part_id == part_id and newest.kind == kind:
+                newest.pieces.append(text)  # the writer knows of it already
+                return
+        pending.append(_Text(kind, part_id, text))
         self._wake(self)
 
     async def room(self) -> None:
@@ -131,7 +134,7 @@ class Appender:
         if not self._unconfirmed and self._pending:
             pending, self._pending, self._pending_chars = self._pending, [], 0
             self._unconfirmed = [
-                item.frame(offset) if isinstance(item, _Text) else frame.encode(offset, item)
+                frame.encode(offset, item) if isinstance(item, bytes) else item.frame(offset)
                 for offset, item in enumerate(pending, first)
             ]
         frames, restore = self._unconfirmed, "0"

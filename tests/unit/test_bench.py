@@ -6,12 +6,12 @@ import pytest
 
 from bench import chart, report
 from bench.budgets import Budget
-from bench.stamps import Latencies, Tally, brief_stamp, percentile, stamp
+from bench.stamps import Latencies, Tally, brief_stamp, due_mark, percentile, stamp
 from bench.wire import ResponseReader
 
 
 def frame(*numbers: int, due: int = 1_000) -> bytes:
-    text = "".join(stamp(number, due=due) for number in numbers)
+    text = "".join(stamp(number, mark=due_mark(due)) for number in numbers)
     return b'data: {"type":"text-delta","id":"1","delta":"%b"}\n\n' % text.encode()
 
 
@@ -28,7 +28,9 @@ def test_a_percentile_is_the_value_that_so_many_do_not_exceed() -> None:
 
 
 def test_a_stamp_has_the_length_of_any_other() -> None:
-    assert len(stamp(1, due=1)) == len(stamp(99_999_999, due=10**14 - 1)) == 24
+    assert (
+        len(stamp(1, mark=due_mark(1))) == len(stamp(99_999_999, mark=due_mark(10**14 - 1))) == 24
+    )
     assert {len(brief_stamp(number)) for number in (1, 10_000)} == {4}
 
 
@@ -77,7 +79,9 @@ def test_latency_counts_from_the_due_time_and_only_within_the_window() -> None:
     assert latencies.arrived == 4
 
 
-@pytest.mark.parametrize("text", [stamp(1, due=5) + stamp(3, due=5), "001@003@"])
+@pytest.mark.parametrize(
+    "text", [stamp(1, mark=due_mark(5)) + stamp(3, mark=due_mark(5)), "001@003@"]
+)
 def test_what_is_kept_for_later_is_counted_the_same(text: str) -> None:
     counted = Tally(None)
 
