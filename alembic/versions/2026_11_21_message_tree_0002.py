@@ -34,6 +34,7 @@ def upgrade() -> None:
         message.create_foreign_key(
             "fk_message_parent_id", "message", ["chat_key", "parent_id"], ["chat_key", "id"]
         )
+        message.create_index("ix_message_chat_key_parent_id", ["chat_key", "parent_id"])
 
 
 def downgrade() -> None:
@@ -41,6 +42,7 @@ def downgrade() -> None:
     with op.batch_alter_table("stream") as stream:
         stream.drop_column("tail")
     with op.batch_alter_table("message") as message:
+        message.drop_index("ix_message_chat_key_parent_id")
         message.drop_constraint("fk_message_parent_id", type_="foreignkey")
         message.drop_column("parent_id")
     with op.batch_alter_table("chat") as chat:

@@ -53,6 +53,8 @@ class MessageRow(SQLModel, table=True):
             ["message.chat_key", "message.id"],
             name="fk_message_parent_id",
         ),
+        # For the foreign key: without it every message that is removed is looked for in all others.
+        Index("ix_message_chat_key_parent_id", "chat_key", "parent_id"),
     )
 
     chat_key: str = Field(
