@@ -77,6 +77,9 @@ class Writing:
             meta = {**self._before, "model": self.assignment.model, "started_at": now, **told}
             reply_id = self.assignment.reply_id
             self._add({"type": "start", "messageId": reply_id, "messageMetadata": meta})
+            if self.assignment.parts:
+                # Whoever has them already, and goes on with the message, would show them twice.
+                self._add({"type": "reset-step"})
             self._add({"type": "start-step"})
             for part in self.assignment.parts:
                 self._take(Delta(text=part["text"], kind=part["type"]))

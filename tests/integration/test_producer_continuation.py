@@ -83,8 +83,12 @@ async def test_the_stream_holds_the_whole_message_and_the_model_goes_on_from_its
         {"type": "reasoning", "text": "Hmm."},
         {"type": "text", "text": "To the sea."},
     ]
-    start, step, *_ = events(data)
-    assert (start["messageId"], step["type"]) == (before.id, "start-step")
+    start, reset, step, *_ = events(data)
+    assert (start["messageId"], reset["type"], step["type"]) == (
+        before.id,
+        "reset-step",
+        "start-step",
+    )
     assert [event["id"] for event in events(data) if event["type"].endswith("-start")] == ["1", "2"]
     assert text_of(data) == "To the sea."
     assert b"Hmm." in data

@@ -156,6 +156,103 @@ def test_a_failure_ends_as_an_error_with_its_text(
         assert "error" in each.chunks
 
 
+def test_a_reply_is_made_anew_in_the_place_of_the_old_one(
+    servers: Servers, visit: Visit, chat: str, model: OpenAIServer
+) -> None:
+    here, elsewhere = servers
+    model.script(answer("Not so good."), held())
+    page = visit(here)
+    page.send("Try")
+    page.has_status("ready")
+    old = page.messages[-1]["id"]
+
+    page.regenerate()
+    page.reads(FIRST)
+    later = visit(elsewhere, messages=page.messages[:1])
+    later.resume()
+    later.reads(FIRST)
+    model.release()
+
+    for each in (page, later):
+        each.has_status("ready")
+        assert each.texts == ["Try", FIRST + LAST]
+    new = page.messages[-1]["id"]
+    assert later.messages[-1]["id"] == new != old
+    assert stored(here, chat) == [(old, "Not so good."), (new, FIRST + LAST)]
+    asked = model.requests[-1].messages
+    assert [message["role"] for message in asked if message["role"] != "system"] == ["user"]
+
+
+def test_an_edited_prompt_is_answered_without_the_old_one(
+    servers: Servers, visit: Visit, chat: str, model: OpenAIServer
+) -> None:
+    here, elsewhere = servers
+    model.script(answer("To the old one."), answer("To the new one."), answer("And on."))
+    page = visit(here)
+    page.send("Old")
+    page.has_status("ready")
+
+    page.edit(page.messages[0]["id"], "New")
+    page.reads("To the new one.")
+    page.has_status("ready")
+    then = visit(elsewhere, messages=page.messages)
+    then.send("And then?")
+    then.reads("And on.")
+    then.has_status("ready")
+
+    assert then.texts == ["New", "To the new one.", "And then?", "And on."]
+    said = [message["content"] for message in model.requests[-1].messages]
+    assert said[-3:] == ["New", "To the new one.", "And then?"]
+    assert "Old" not in said
+    assert [text for _, text in stored(here, chat)] == [
+        "To the old one.",
+        "To the new one.",
+        "And on.",
+    ]
+
+
+def test_a_stopped_reply_goes_on_as_the_same_message(
+    servers: Servers, visit: Visit, chat: str, model: OpenAIServer, caller: Caller
+) -> None:
+    here, elsewhere = servers
+    model.script(held())
+    page = visit(here)
+    page.send("Go on")
+    page.reads(FIRST)
+    caller.stop(elsewhere, chat)
+    page.has_status("ready")
+    reply = page.messages[-1]["id"]
+
+    model.script(Reply(body=(ROLE, *texts(", then "), Cue.HOLD, *texts("more."), *ending())))
+    page.go_on()
+    page.reads(f"{FIRST}, then ")
+    later = visit(elsewhere, messages=page.messages[:1])
+    later.resume()
+    later.reads(f"{FIRST}, then ")
+    model.release()
+
+    for each in (page, later):
+        each.has_status("ready")
+        assert each.texts == ["Go on", f"{FIRST}, then more."]
+        assert each.messages[-1]["id"] == reply
+    assert stored(here, chat) == [(reply, f"{FIRST}, then more.")]
+
+
+def test_what_cannot_go_on_is_an_error_that_says_why(
+    servers: Servers, visit: Visit, model: OpenAIServer
+) -> None:
+    model.script(answer("Done."))
+    page = visit(servers[0])
+    page.send("Hello?")
+    page.has_status("ready")
+
+    page.go_on()
+    page.has_status("error")
+
+    assert "invalid_request" in (page.error or "")
+    assert page.texts == ["Hello?", "Done."]
+
+
 def test_a_refused_prompt_is_an_error_with_the_servers_words(
     servers: Servers, visit: Visit, model: OpenAIServer
 ) -> None:
