@@ -1,17 +1,21 @@
 """What other processes have to say: one connection for the events of all their streams.
 
-The append script publishes a watched stream's frames in the same step that stores them. Pushes
-may be lost (a cut connection, a full buffer); the log may not. So a push only counts if its
-offsets follow what is known, and any hole is filled from the log.
+Each process has a channel, and a stream knows the channels of those that watch it. The append
+script publishes the frames of watched streams in the same step that stores them: one message a
+flush and process, whatever the number of streams. Pushes may be lost (a cut connection, a full
+buffer); the log may not. So a push only counts if its offsets follow what is known, and any hole
+is filled from the log.
 """
 
 import asyncio
 import logging
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import islice
+from uuid import uuid4
 
 from chat_app.errors import LogUnavailable
 from chat_app.streams import frame
@@ -57,10 +61,11 @@ class Feed:
         self._engine = engine
         self._on_stop = on_stop
         self.home = f"{prefix}:feed"
+        self._channel = f"{prefix}:feed:{uuid4().hex}"
         self._timeout = timeout.total_seconds()
         self._patience = 3 * self._timeout  # with a stream that the store has lost
         self._pulse = pulse.total_seconds()  # of silence, before the log is asked what was lost
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _Watched] = {}  # by the key of the state
         self._subscription: Subscription | None = None
 
     async def follow(self, *, keys: Keys, tail: Tail) -> None:
@@ -68,11 +73,9 @@ class Feed:
         known = self._watched.get(keys.state)
         if known is not None and known.tail() is tail:
             return
-        self._watched[keys.state] = _Watched(keys, tail)
-        if self._subscription is not None:
-            # A connection that is gone is found out by `run` too, which subscribes anew.
-            with suppress(LogUnavailable):
-                await self._subscription.add(keys.state)
+        watched = self._watched[keys.state] = _Watched(keys, tail)
+        with suppress(LogUnavailable):  # the next beat tries again
+            await self._catch_up(watched, tail)
 
     def release(self, keys: Keys) -> None:
         """This process produces the stream itself now."""
@@ -92,10 +95,8 @@ class Feed:
         while True:
             try:
                 async with self._engine.subscription() as subscription:
-                    await subscription.add(self.home)
+                    await subscription.add(self.home, self._channel)
                     self._subscription, away = subscription, False
-                    for channel in list(self._watched):
-                        await subscription.add(channel)
                     while True:
                         await self._take(*await subscription.next())
             except LogUnavailable as error:
@@ -119,21 +120,39 @@ class Feed:
                 _logger.exception("looking after streams failed; trying again")
 
     async def _take(self, channel: str, push: bytes | None) -> None:
-        if channel == self.home:
-            if push is not None:
-                self._on_stop(StreamId(push.decode()))
-            return
-        watched = self._watched.get(channel)
-        tail = watched and watched.tail()
-        if not watched or tail is None:
-            return
-        watched.heard = time.monotonic()
-        if push is None or not _extend(tail, push):
-            await self._catch_up(watched, tail)
+        if channel == self._channel:
+            if push is None:  # subscribed from here on
+                await self._look_after(list(self._watched.values()))
+            else:
+                await self._look_after(list(self._extended(push)))
+        elif push is not None:
+            self._on_stop(StreamId(push.decode()))
+
+    def _extended(self, push: bytes) -> Iterator[_Watched]:
+        """Take what `append.lua` published; yields each stream that has a hole now."""
+        now = time.monotonic()
+        pieces = iter(frame.split(push))
+        for head in pieces:
+            key, last, count, outcome = head.decode().removesuffix("\n\n").split(" ")
+            frames = list(islice(pieces, int(count)))
+            watched = self._watched.get(key)
+            tail = watched and watched.tail()
+            if not watched or tail is None:
+                continue
+            watched.heard = now
+            end = Outcome.parse(outcome) if outcome else None
+            if not tail.extend(frames, last=int(last), outcome=end):
+                yield watched
+
+    async def _look_after(self, streams: Iterable[_Watched]) -> None:
+        for watched in streams:
+            tail = watched.tail()
+            if tail is not None:
+                await self._catch_up(watched, tail)
 
     async def _catch_up(self, watched: _Watched, tail: Tail) -> None:
         """Read from the log what no push has brought, and have pushes sent from here on."""
-        state = await self._engine.run("watch", keys=watched.keys, args=["1"])
+        state = await self._engine.run("watch", keys=watched.keys, args=["watch", self._channel])
         known, end, outcome, _ = state
         if not known:
             # Between a restart of the store and its producer's next append; or for good.
@@ -161,20 +180,12 @@ class Feed:
                 await subscription.aclose()
                 return
             await subscription.ping()
-        for channel, watched in list(self._watched.items()):
+        for key, watched in list(self._watched.items()):
             tail = watched.tail()
             if tail is None or tail.outcome is not None or tail.lost:
-                self._watched.pop(channel, None)
-                if subscription is not None:
-                    await subscription.remove(channel)
+                self._watched.pop(key, None)
+                if tail is None or tail.outcome is None:
+                    args = ["leave", self._channel]
+                    await self._engine.run("watch", keys=watched.keys, args=args)
             elif now - watched.heard > self._pulse:
                 await self._catch_up(watched, tail)
-
-
-def _extend(tail: Tail, push: bytes) -> bool:
-    r"""Take what `append.lua` published: `<last offset> <outcome>\n<frames>`."""
-    head, _, data = push.partition(b"\n")
-    last, _, outcome = head.decode().partition(" ")
-    return tail.extend(
-        frame.split(data), last=int(last), outcome=Outcome.parse(outcome) if outcome else None
-    )

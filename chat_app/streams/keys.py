@@ -9,7 +9,7 @@ class Keys(NamedTuple):
     """The two keys of a stream. The braces put both into one slot of a Redis Cluster.
 
     Attributes:
-        state: Hash: fencing token, stop flag, outcome; also the channel of its pushes.
+        state: Hash: fencing token, stop flag, outcome, channels of the processes that watch.
         log: Redis Stream: entry id = offset, one frame per entry.
     """
 

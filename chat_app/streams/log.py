@@ -82,7 +82,7 @@ class StreamLog:
 
     async def ping(self) -> None:
         """Return if the store answers: worth asking before something is promised."""
-        await self._engine.run("watch", keys=self._keys(StreamId("ping")), args=["0"])
+        await self._engine.run("watch", keys=self._keys(StreamId("ping")), args=["read", ""])
 
     async def create(self, stream_id: StreamId) -> None:
         """Make a stream known, so that it can be followed and stopped before it is produced."""
@@ -164,7 +164,7 @@ class StreamLog:
     async def state(self, stream_id: StreamId) -> StreamState:
         """What the log knows of a stream now. Raises `StreamNotFound`."""
         known, end, outcome, stop = await self._engine.run(
-            "watch", keys=self._keys(stream_id), args=["0"]
+            "watch", keys=self._keys(stream_id), args=["read", ""]
         )
         if not known:
             raise StreamNotFound(f"no stream {stream_id}")

@@ -19,13 +19,9 @@ class Subscription:
         self._timeout = timeout
         self.heard = time.monotonic()
 
-    async def add(self, channel: str) -> None:
-        """Receive what is published on `channel`, from the moment that `next` tells of."""
-        await self._send("SUBSCRIBE", channel)
-
-    async def remove(self, channel: str) -> None:
-        """Receive no more of `channel`."""
-        await self._send("UNSUBSCRIBE", channel)
+    async def add(self, *channels: str) -> None:
+        """Receive what is published on `channels`, from the moment that `next` tells of."""
+        await self._send("SUBSCRIBE", *channels)
 
     async def ping(self) -> None:
         """Have the store say something, which moves `heard` if the connection lives."""

@@ -2,9 +2,9 @@
 
 While a flush is under way new events pile up; the next flush takes them all, and neighbouring
 text deltas of a stream become one event. An idle writer adds no delay. A busy one sends fewer,
-larger commands: the more of the process' time they and their delivery take, the longer it waits
-for the next, up to 40 ms, which nobody sees and which makes one event of the deltas that come
-meanwhile. The store's speed is the back-pressure.
+larger commands: the longer one takes with its delivery, the longer it waits for the next, up to
+40 ms, which nobody sees and which makes one event of the deltas that come meanwhile. The store's
+speed is the back-pressure.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 _STREAMS_PER_FLUSH = 512
 # Seconds between the beginnings of two flushes; the first after a pause never waits. Between these
-# two, as long as it takes for flushes to have no more than a share of the event loop's time.
+# two, as long as it takes for flushes to have no more than a share of the time.
 _SHORTEST_GAP, _LONGEST_GAP, _SHARE = 0.003, 0.04, 1 / 8
 _FIRST_RETRY, _LAST_RETRY = 0.05, 1.0  # seconds
 
@@ -117,12 +117,8 @@ class Writer:
         return batch
 
     async def _flush(self, batch: list[Appender]) -> None:
-        clock = asyncio.get_running_loop().time
-        begun = clock()
         requests = [(appender.keys, appender.request()) for appender in batch]
-        asked = clock()
         replies = await self._engine.append(self._lifetimes, requests)
-        answered = clock()
         for appender, status in zip(batch, replies, strict=True):
             appender.answered(status)
             if status == b"fenced":
@@ -130,8 +126,8 @@ class Writer:
             elif status == b"lost" and appender not in self._asking:
                 self._asking.add(appender)
                 self._help(self._ask(appender))
-        busy = asked - begun + clock() - answered
-        self._gap = min(max(_SHORTEST_GAP, busy / _SHARE), _LONGEST_GAP)
+        taken = asyncio.get_running_loop().time() - self._last
+        self._gap = min(max(_SHORTEST_GAP, taken / _SHARE), _LONGEST_GAP)
 
     def _help(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` beside the flushes, none of which may wait for one stream alone."""

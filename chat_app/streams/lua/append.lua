@@ -24,6 +24,11 @@ local function read(key)
   return fields
 end
 
+-- By the channels of those that watch a stream: what they are to be told, one message for all of
+-- their streams. For each stream `<state key> <tail> <number of frames> <outcome>`, a blank line,
+-- and the frames.
+local pushes = {}
+
 local replies = {}
 local arg = 3
 for k = 1, #KEYS, 2 do
@@ -63,10 +68,19 @@ for k = 1, #KEYS, 2 do
       call('PEXPIRE', log, closed_ttl)
     end
     if known.watched and (last > tail or outcome ~= '') then
-      local fresh = table.concat(ARGV, '', before_first + tail + 1, before_first + last)
-      call('PUBLISH', state, last .. ' ' .. outcome .. '\n' .. fresh)
+      local pushed = pushes[known.watched] or {n = 0}
+      pushes[known.watched] = pushed
+      pushed[pushed.n + 1] = table.concat({state, last, last - tail, outcome}, ' ') .. '\n\n'
+      for offset = tail + 1, last do
+        pushed[pushed.n + 1 + offset - tail] = ARGV[before_first + offset]
+      end
+      pushed.n = pushed.n + 1 + last - tail
     end
   end
   replies[#replies + 1] = status
+end
+for channels, pushed in pairs(pushes) do
+  local message = table.concat(pushed)
+  for channel in string.gmatch(channels, '%S+') do call('PUBLISH', channel, message) end
 end
 return replies
