@@ -102,12 +102,9 @@ async def begin_continuation(
 ) -> BegunTurn:
     """Open a stream that goes on with a reply; see `ChatRepository.continue_reply`."""
     reply = await find_message(session, chat, message_id or chat.active_message_id)
-    if reply is None or reply.role == "user":
+    made_by = await newest_stream(session, chat, reply_id=MessageId(reply.id)) if reply else None
+    if reply is None or made_by is None:  # it failed without a word, or is the prompt
         return await begin_reply(session, chat, message_id=message_id, model=model)
-    made_by = await newest_stream(session, chat, reply_id=MessageId(reply.id))
-    if made_by is None:
-        msg = "this reply cannot be continued"
-        raise InvalidRequest(msg)
     if made_by.outcome is None:
         return BegunTurn(stream=stream_of(made_by, chat=chat), created=False)
     stream = await _open_stream(
@@ -137,16 +134,15 @@ async def withdraw(session: AsyncSession, chat: ChatRow, stream: StreamRow) -> N
     await session.delete(stream)
     await session.flush()
     reply = await find_message(session, chat, stream.reply_id)
-    if reply is not None:
-        made_by = await newest_stream(session, chat, reply_id=MessageId(reply.id))
-        if made_by is not None and made_by.outcome is not None:
-            reply.status = STATUS[made_by.outcome]
-    elif await newest_stream(session, chat, prompt_id=MessageId(stream.prompt_id)) is None:
-        prompt = await find_message(session, chat, stream.prompt_id)
-        if prompt is not None:
-            await session.delete(prompt)
-            await session.flush()
-            chat.active_message_id = await newest_below(session, chat, prompt.parent_id)
+    made_by = await newest_stream(session, chat, reply_id=MessageId(stream.reply_id))
+    prompt = await find_message(session, chat, stream.prompt_id)
+    answered_by = await newest_stream(session, chat, prompt_id=MessageId(stream.prompt_id))
+    if reply is not None and made_by is not None and made_by.outcome is not None:
+        reply.status = STATUS[made_by.outcome]
+    elif prompt is not None and answered_by is None:
+        await session.delete(prompt)
+        await session.flush()
+        chat.active_message_id = await newest_below(session, chat, prompt.parent_id)
     if chat.active_message_id is None:
         await session.delete(chat)
 

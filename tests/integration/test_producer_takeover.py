@@ -32,6 +32,7 @@ from tests.support.server_process import (
 pytestmark = pytest.mark.anyio
 
 SOON = timedelta(milliseconds=5)
+MORE_THAN_A_PRODUCER_MAY_BE_AHEAD = "mountains " * 100_000
 
 
 @pytest.fixture
@@ -186,6 +187,30 @@ async def test_an_abandoned_producer_can_write_no_more_in_the_log_or_the_databas
     assert (reply.text, reply.status) == ("To the sea.", "complete")
     assert text_of(data) == "To the sea."
     assert first.exception() is None
+
+
+async def test_an_abandoned_producer_notices_while_its_model_speaks(
+    here: ServerProcess,
+    elsewhere: ServerProcess,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stream_id, first = await begun(here, model, alice, "To the ", until="To the ")
+    second = asyncio.create_task(elsewhere.producer.produce(alice, stream_id))
+    with anyio.fail_after(TOO_LONG):
+        await other_model.asked()
+
+    model.say(MORE_THAN_A_PRODUCER_MAY_BE_AHEAD, "and")
+    await ended(first)
+
+    assert first.exception() is None
+    assert model.at_work == 0
+    assert [record for record in caplog.records if record.exc_info] == []
+    other_model.say("sea.", Finish())
+    await ended(second)
+    assert text_of(await here.everything(stream_id)) == "To the sea."
 
 
 async def test_a_producer_whose_claim_is_old_does_not_finish(

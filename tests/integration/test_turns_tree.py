@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from chat_app.chats.database import Database
-from chat_app.chats.models import MessageId
+from chat_app.chats.models import ChatId, MessageId
+from chat_app.chats.repository import ChatRepository
 from chat_app.errors import (
     ChatNotFound,
     InvalidRequest,
@@ -280,6 +281,39 @@ async def test_with_the_store_down_a_chat_is_not_deleted(
             await Upkeep(chats=here.chats, log=here.log).delete(alice, chat_id=CHAT)
 
         assert len((await here.chat(alice)).messages) == 1
+        await anyio.to_thread.run_sync(own_redis.start)
+
+
+class ThenTheStoreDies(ChatRepository):
+    """The chats; as soon as one is deleted, the store is gone."""
+
+    def __init__(self, database: Database, server: RedisServer) -> None:
+        super().__init__(database)
+        self._server = server
+
+    async def delete(self, identity: Identity, chat_id: ChatId) -> list[StreamId]:
+        streams = await super().delete(identity, chat_id)
+        await anyio.to_thread.run_sync(self._server.stop)
+        return streams
+
+
+async def test_logs_that_cannot_be_removed_are_left_to_expire(
+    own_redis: RedisServer,
+    database: Database,
+    model: ScriptedLLM,
+    alice: Identity,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with server_process(own_redis.url, database, model) as here:
+        await here.ask(alice)
+
+        with anyio.fail_after(TOO_LONG):
+            chats = ThenTheStoreDies(database, own_redis)
+            await Upkeep(chats=chats, log=here.log).delete(alice, chat_id=CHAT)
+
+        with pytest.raises(ChatNotFound):
+            await here.chat(alice)
+        assert any("left to expire" in record.getMessage() for record in caplog.records)
         await anyio.to_thread.run_sync(own_redis.start)
 
 
