@@ -1,0 +1,53 @@
+"""`/resumable-fetch.js` as the app serves it, to its own pages and to those of other origins.
+
+In development mode the page and the API are two origins.
+"""
+
+from tests.e2e.chat_page import ChatPage
+from tests.support.app_server import AppServer
+from tests.support.openai_server import OpenAIServer, answer
+
+ASK_WITH_A_CUT = """async (api) => {
+  const { createResumableFetch } = await import("/resumable-fetch.js");
+  await fetch(`${api}/api/session`, { method: "POST", credentials: "include" });
+  const cursors = [];
+  async function cutOnce(input, init) {
+    const response = await fetch(input, init);
+    cursors.push(new Headers(init.headers).get("last-event-id"));
+    if (cursors.length > 1) return response;
+    const reader = response.body.getReader();
+    const { value } = await reader.read();
+    await reader.cancel();
+    return new Response(value.slice(0, -1), response);
+  }
+  const message = { id: "m", role: "user", parts: [{ type: "text", text: "Hello?" }] };
+  const response = await createResumableFetch({ fetch: cutOnce })(`${api}/api/chat`, {
+    method: "POST",
+    credentials: "include",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ id: `c${Date.now()}`, message }),
+  });
+  return [await response.text(), cursors];
+}"""
+
+
+def test_the_module_is_there_and_resumes_on_every_page(
+    chat: ChatPage, app: AppServer, model: OpenAIServer
+) -> None:
+    model.script(answer("Hello ", "there."))
+
+    body, cursors = chat.page.evaluate(ASK_WITH_A_CUT, app.api)
+
+    assert body.count('"type":"start"') == 1
+    assert body.endswith("data: [DONE]\n\n")
+    assert "".join(part.partition('"')[0] for part in body.split('"delta":"')[1:]) == "Hello there."
+    assert cursors[0] is None
+    assert len(cursors) == 2
+
+
+def test_the_module_is_served_as_javascript(app: AppServer, chat: ChatPage) -> None:
+    served = chat.page.request.get(f"{app.page}/resumable-fetch.js")
+
+    assert served.ok
+    assert "javascript" in served.headers["content-type"]
+    assert "createResumableFetch" in served.text()
