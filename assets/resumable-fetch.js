@@ -290,6 +290,7 @@ export class Follower {
     this.#tell("disconnected", reason);
     await this.#patience.rest();
     this.#patience.renew();
+    if (!this.closed) this.#tell("reconnecting");
   }
 
   #tell(status, reason = null) {

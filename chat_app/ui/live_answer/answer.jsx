@@ -22,7 +22,8 @@ const NOTES = { stopped: "Stopped", failed: "Failed", interrupted: "Interrupted"
  * @param {string} props.text Stored text.
  * @param {string} props.status How the stored answer ended; anything but a mishap shows as `done`.
  * @param {boolean} props.live Whether the answer is still being written.
- * @param {(outcome: string, code: string) => void} [props.onSettled] The stream has closed; told once.
+ * @param {(outcome: string, code: string) => void} [props.onSettled] The stream has closed, or the
+ *   server has refused it: the database knows more. Each is told once.
  * @param {(status: string) => void} [props.onStatus]
  */
 export function Answer({ messageId, chatId, streamId, text, status, live, onSettled, onStatus }) {
@@ -74,14 +75,14 @@ function useStream(key, chatId, streamId) {
   );
 }
 
-function useReports(key, { status, outcome, code }, onSettled, onStatus) {
+function useReports(key, { status, outcome, code, reports }, onSettled, onStatus) {
   const listeners = useRef({});
   listeners.current = { onSettled, onStatus };
   useEffect(() => {
     if (key === null || status === "idle") return;
     listeners.current.onStatus?.(status);
     if (takeReport(key)) listeners.current.onSettled?.(outcome ?? "", code ?? "");
-  }, [key, status, outcome, code]);
+  }, [key, status, outcome, code, reports]);
 }
 
 /** Puts the exact text on the element, where it costs no layout: `element.rawText`. */

@@ -35,7 +35,7 @@ class Answer(rx.Component):
     live: rx.Var[bool]
 
     on_settled: rx.EventHandler[_outcome_and_code]
-    """The stream has closed; called once, with its outcome and error code ("" for none)."""
+    """The stream has closed, or was refused; each is told once: outcome and code ("" for none)."""
     on_status: rx.EventHandler[rx.event.passthrough_event_spec(str)]
     """The connection's status has changed: streaming, reconnecting, disconnected, done, …"""
 

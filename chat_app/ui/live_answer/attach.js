@@ -18,6 +18,7 @@ const IDLE = Object.freeze({
   outcome: null,
   code: null,
   settled: false,
+  reports: 0,
 });
 const followed = new Map();
 
@@ -28,7 +29,7 @@ class FollowedAnswer {
   #listeners = new Set();
   #frame = null;
   #linger = null;
-  #reported = null;
+  #reported = 0;
   #stopWaking;
 
   constructor(key, url, streamId) {
@@ -56,14 +57,13 @@ class FollowedAnswer {
   }
 
   /**
-   * True for the first who asks after the end, or after a refusal: either is told once. A refusal
-   * is not the end; but the database may know of one that the stream cannot tell any more.
+   * True for the first who asks after the end, or after a refusal: each is told once. A refusal is
+   * not the end; but the database may know of one that the stream cannot tell any more.
    */
   takeReport() {
-    const { settled, status, code } = this.#client;
-    const report = settled ? "settled" : status === "disconnected" ? code : null;
-    if (report === null || report === this.#reported || this.#reported === "settled") return false;
-    this.#reported = report;
+    const { reports } = this.#client;
+    if (reports === this.#reported) return false;
+    this.#reported = reports;
     return true;
   }
 
@@ -77,8 +77,8 @@ class FollowedAnswer {
 
   #flush = () => {
     this.#frame = null;
-    const { status, text, reasoning, outcome, code, settled } = this.#client;
-    this.snapshot = { status, text, reasoning, outcome, code, settled };
+    const { status, text, reasoning, outcome, code, settled, reports } = this.#client;
+    this.snapshot = { status, text, reasoning, outcome, code, settled, reports };
     for (const listener of this.#listeners) listener();
   };
 

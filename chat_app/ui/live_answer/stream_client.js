@@ -29,6 +29,8 @@ export class StreamClient {
   code = null;
   /** Whether the stream's end has been seen. */
   settled = false;
+  /** How often there was reason to ask the database: at the end, and at each refusal. */
+  reports = 0;
 
   #follower;
   #onChange;
@@ -48,7 +50,7 @@ export class StreamClient {
     this.#follower = new Follower({
       ...options,
       persistent: true,
-      onStatus: (status, reason) => this.#setStatus(status, reason?.status ? reason.code : null),
+      onStatus: (status, reason) => this.#follow(status, reason),
     });
   }
 
@@ -88,6 +90,12 @@ export class StreamClient {
     this.#follower.close();
   }
 
+  #follow(status, reason) {
+    const refused = reason !== null && reason.isFinal;
+    if (refused) this.reports += 1;
+    this.#setStatus(status, refused ? reason.code : null);
+  }
+
   #apply(event) {
     if (event.type === "start") this.text = this.reasoning = ""; // a replay from the beginning
     else if (event.type === "text-delta") this.text += event.delta;
@@ -115,6 +123,7 @@ export class StreamClient {
   #settle(outcome, code) {
     this.outcome = outcome;
     this.settled = true;
+    this.reports += 1;
     this.#setStatus(STATUS_OF_OUTCOME[outcome] ?? "done", code);
   }
 

@@ -211,15 +211,21 @@ test("another stream of the same chat is never mixed in", async () => {
 });
 
 test("a refusal is not tried again by itself, and is not the end", async () => {
-  const server = new ScriptedServer(body(FRAMES.slice(0, 5)), status(404), resumed(FRAMES));
+  const server = new ScriptedServer(body(FRAMES.slice(0, 5)), status(404), status(404), resumed(FRAMES));
   const { client, clock, seen, end } = follow(server);
   await until(() => client.status === "disconnected");
-  expect(client).toMatchObject({ text: "Hello ", settled: false, code: "http_404" });
+  expect(client).toMatchObject({ text: "Hello ", settled: false, code: "http_404", reports: 1 });
   expect(clock.waits).toEqual([]);
+  client.wake();
+  await until(() => client.reports === 2);
+  await until(() => client.status === "disconnected");
   client.wake();
   await end;
   expect(client).toMatchObject({ text: TEXT, status: "done", code: null });
-  expect(seen).toEqual(["streaming", "reconnecting", "disconnected", "streaming", "done"]);
+  expect(seen).toEqual([
+    ...["streaming", "reconnecting", "disconnected", "reconnecting", "disconnected"],
+    ...["reconnecting", "streaming", "done"],
+  ]);
 });
 
 test("a cursor that the server does not accept any more begins the text anew", async () => {

@@ -1,0 +1,46 @@
+"""What the reader sees of a connection that cannot be had, and how it comes back."""
+
+import re
+
+from tests.e2e.chat_page import ChatPage
+from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
+
+STREAM = re.compile(r"/api/chat\?chatId=")
+
+
+def test_a_refused_stream_is_no_end_and_can_be_taken_up_again(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    model.script(Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending())))
+    chat.send("Go on")
+    chat.reads("First, ")
+    chat.page.route(
+        STREAM, lambda route: route.fulfill(status=404, json={"code": "chat_not_found"})
+    )
+    chat.page.reload()
+    chat.has_status("disconnected")
+
+    chat.page.unroute(STREAM)
+    chat.page.get_by_role("button", name="Reconnect").click()
+    chat.reads("First, ")
+    model.release()
+
+    chat.has_status("done")
+    chat.reads("First, then.")
+
+
+def test_an_end_that_the_stream_cannot_tell_any_more_is_read_from_the_database(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    model.script(Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending())))
+    chat.send("Go on")
+    chat.reads("First, ")
+    chat.page.route(STREAM, lambda route: route.fulfill(status=404, json={"code": "not_found"}))
+    chat.page.reload()
+    chat.has_status("disconnected")
+    model.release()
+
+    chat.page.get_by_role("button", name="Reconnect").click()
+
+    chat.has_status("done")
+    chat.reads("First, then.")
