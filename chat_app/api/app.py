@@ -1,11 +1,14 @@
 """The HTTP edge as one FastAPI application, mounted beside the page."""
 
 from collections.abc import Collection
+from itertools import chain
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
+from starlette.routing import Match, Route
 
 from chat_app.api import chat, chats, session
 from chat_app.api.body_limit import BodyLimit
+from chat_app.api.contract import DocumentedAPI
 from chat_app.api.errors import add_error_handlers
 from chat_app.api.origins import OriginGuard
 
@@ -17,10 +20,11 @@ def create_api(*, max_body_bytes: int, allowed_origins: Collection[str]) -> Fast
         max_body_bytes: The longest request.
         allowed_origins: Pages of other hosts that may send requests.
     """
-    app = FastAPI(title="Chat", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    app.include_router(session.router)
-    app.include_router(chat.router)
-    app.include_router(chats.router)
+    app = DocumentedAPI(
+        title="Chat", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+    )
+    for router in _ROUTERS:
+        app.include_router(router)
     # Behind these routes lies the page, which would answer for whatever they do not know.
     app.add_api_route("/api/{path:path}", _unknown, methods=_METHODS, include_in_schema=False)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
@@ -29,8 +33,16 @@ def create_api(*, max_body_bytes: int, allowed_origins: Collection[str]) -> Fast
     return app
 
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_ROUTERS = (session.router, chat.router, chats.router)
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"]
 
 
-async def _unknown(path: str) -> None:
+async def _unknown(request: Request, path: str) -> None:
+    allowed: set[str] = set()
+    for route in chain.from_iterable(router.routes for router in _ROUTERS):
+        if isinstance(route, Route) and route.matches(request.scope)[0] == Match.PARTIAL:
+            allowed |= route.methods or set()
+    if allowed:
+        headers = {"allow": ", ".join(sorted(allowed))}
+        raise HTTPException(405, f"/api/{path} is not for {request.method}", headers)
     raise HTTPException(404, f"there is no /api/{path}")

@@ -146,12 +146,12 @@ class Stopping(BaseModel):
 @router.post(
     "/api/chat/{chat_id}/stop",
     status_code=202,
+    response_model=Stopping,
     responses={**NOTHING, **refusals(ChatNotFound, LogUnavailable, path=True, write=True)},
 )
-async def stop(chat_id: Id, caller: Caller, api: Parts, response: Response) -> Stopping | None:
+async def stop(chat_id: Id, caller: Caller, api: Parts) -> Stopping | Response:
     """End the answer and keep what there is. 204 when nothing is being answered."""
     stopping = await api.turns.stop(caller, chat_id)
     if stopping is None:
-        response.status_code = 204
-        return None
+        return Response(status_code=204)
     return Stopping(stream_id=stopping.stream_id, cursor=stopping.cursor)

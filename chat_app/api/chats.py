@@ -7,10 +7,12 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AliasGenerator, BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-from chat_app.api.export import Format, as_file, markdown
+from chat_app.api.contract import refusals
+from chat_app.api.export import A_FILE, Format, as_file, markdown
 from chat_app.api.forms import Id
 from chat_app.api.session import Caller, Parts
 from chat_app.chats.models import Chat, ChatId, Message, MessageStatus, Role
+from chat_app.errors import ChatNotFound, InvalidRequest, LogUnavailable, TurnInProgress
 
 router = APIRouter()
 
@@ -108,7 +110,7 @@ class ChatChange(_Shape):
         return self
 
 
-@router.get("/api/chats")
+@router.get("/api/chats", responses=refusals(InvalidRequest, query=True))
 async def list_chats(
     caller: Caller,
     api: Parts,
@@ -121,13 +123,16 @@ async def list_chats(
     )
 
 
-@router.get("/api/chats/{chat_id}")
+@router.get("/api/chats/{chat_id}", responses=refusals(ChatNotFound, path=True))
 async def read_chat(chat_id: Id, caller: Caller, api: Parts) -> WholeChat:
     """A chat with all its messages."""
     return WholeChat.of(await api.chats.read_chat(caller, ChatId(chat_id)))
 
 
-@router.patch("/api/chats/{chat_id}")
+@router.patch(
+    "/api/chats/{chat_id}",
+    responses=refusals(ChatNotFound, TurnInProgress, body=True, path=True, write=True),
+)
 async def change_chat(chat_id: Id, change: ChatChange, caller: Caller, api: Parts) -> WholeChat:
     """Rename a chat, or show the branch through a message, up to its newest message."""
     if change.active_message_id is not None:
@@ -137,13 +142,21 @@ async def change_chat(chat_id: Id, change: ChatChange, caller: Caller, api: Part
     return WholeChat.of(await api.chats.read_chat(caller, ChatId(chat_id)))
 
 
-@router.delete("/api/chats/{chat_id}", status_code=204)
+@router.delete(
+    "/api/chats/{chat_id}",
+    status_code=204,
+    responses=refusals(ChatNotFound, LogUnavailable, path=True, write=True),
+)
 async def delete_chat(chat_id: Id, caller: Caller, api: Parts) -> None:
     """Remove a chat with everything in it; what is being answered in it is stopped."""
     await api.upkeep.delete(caller, chat_id=chat_id)
 
 
-@router.get("/api/chats/{chat_id}/export", response_class=Response)
+@router.get(
+    "/api/chats/{chat_id}/export",
+    response_class=Response,
+    responses={**A_FILE, **refusals(ChatNotFound, query=True, path=True)},
+)
 async def export_chat(
     chat_id: Id,
     caller: Caller,

@@ -37,12 +37,13 @@ STATUS: Mapping[type[errors.ChatAppError], int] = {
 }
 """The HTTP status of each error; subclasses only: the branches of the tree are never raised."""
 
-_HTTP_CODES = {
+HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
     400: "invalid_json",  # FastAPI's own, and its only one: a body that is not even UTF-8
     413: "prompt_too_large",
 }
+"""The codes of what the framework refuses by itself."""
 
 
 def add_error_handlers(api: FastAPI) -> None:
@@ -86,7 +87,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> JSONRespo
 
 async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 # registered for these alone
-    code = _HTTP_CODES.get(error.status_code, "http_error")
+    code = HTTP_CODES.get(error.status_code, "http_error")
     return answer(error.status_code, code, str(error.detail), headers=error.headers)
 
 

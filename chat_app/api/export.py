@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from chat_app.api.contract import Responses
 from chat_app.chats.models import Chat, Message
 
 Format = Literal["markdown", "json"]
@@ -13,6 +14,17 @@ _KINDS: dict[Format, tuple[str, str]] = {
     "markdown": ("text/markdown; charset=utf-8", "md"),
     "json": ("application/json", "json"),
 }
+A_FILE: Responses = {
+    200: {
+        "description": "The chat as a download.",
+        "content": {
+            "text/markdown": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+        "headers": {"content-disposition": {"schema": {"type": "string"}}},
+    }
+}
+
 _SPEAKERS = {"user": "Question", "assistant": "Answer"}
 
 

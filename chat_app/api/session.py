@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
+from chat_app.api.contract import refusals
 from chat_app.api.services import Api, api
 from chat_app.errors import NotAuthenticated
 from chat_app.identity.identity import Identity
@@ -32,7 +33,7 @@ class Session(BaseModel):
     user_id: str
 
 
-@router.post("/api/session")
+@router.post("/api/session", responses=refusals(write=True, anybody=True))
 async def begin_session(request: Request, response: Response, api: Parts) -> Session:
     """Make a guest if the request bears no identity, and set the cookie that bears it."""
     try:
