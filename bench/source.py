@@ -82,7 +82,7 @@ class Source:
         count: How many.
         rate: Per second; 0 for as fast as the log takes them.
         seconds: An unthrottled source ends after this long; 0 for no limit.
-        separate: Wait after each delta until it is in the log, so that none are merged.
+        separate: As events that are never merged, however many a flush takes.
         brief: Deltas of four characters, without the time at which they were due.
     """
 
@@ -133,10 +133,11 @@ class Source:
                 if self._brief
                 else stamp(self.produced, mark=due_mark(now()))
             )
-            appender.append_text(text, part_id="1")
             if self._separate:
-                await appender.flushed()
-            elif self.produced % _BREATH == 0:
+                appender.append({"type": "text-delta", "id": "1", "delta": text})
+            else:
+                appender.append_text(text, part_id="1")
+            if self.produced % _BREATH == 0:
                 await asyncio.sleep(0)
                 if now() > limit:
                     return

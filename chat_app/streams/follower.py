@@ -55,15 +55,24 @@ class Follower:
             if tail.outcome is None:
                 raise StreamNotFound("the store has lost this stream")
             return None
-        frames = await self._frames(tail, after=self.cursor)
         if self.cursor < self._compact_until:
-            # All of it before any of it is merged: what is merged page by page has seams.
-            while (end := self.cursor + len(frames)) < self._compact_until:
-                frames += await self._frames(tail, after=end)
-            self.cursor = last = self.cursor + len(frames)
-            return Batch(last=last, data=b"".join(frame.compact(frames)))
+            return await self._compacted(tail)
+        frames = await self._frames(tail, after=self.cursor)
         self.cursor = last = self.cursor + len(frames)
         return Batch(last=last, data=b"".join(frames))
+
+    async def _compacted(self, tail: Tail) -> Batch:
+        """All of the replay in one batch: what is merged page by page has seams."""
+        end, merged = tail.merged if self.cursor == 0 else (self.cursor, [])
+        while end < self._compact_until:
+            frames = await self._frames(tail, after=end)
+            end += len(frames)
+            merged = [*merged, *frames]
+        merged = list(frame.compact(merged))
+        if self.cursor == 0:
+            tail.merged = (end, merged)  # the next one does not begin at the beginning
+        self.cursor = end
+        return Batch(last=end, data=b"".join(merged))
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have `listener` called at each change, until `dismiss`: for those who need no task."""
