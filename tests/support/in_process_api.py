@@ -78,7 +78,10 @@ def prompt(text: str, *, message: str = "prompt") -> dict[str, Any]:
 
 @asynccontextmanager
 async def in_process_api(settings: Settings) -> AsyncGenerator[ASGIApp]:
-    """The application's API, without the page and without a socket; a path may have a query."""
+    """The application's API, without the page and without a socket.
+
+    A path may have a query, unless there is one beside it, as a server has it.
+    """
     api = create_api(max_body_bytes=settings.max_request_bytes, allowed_origins=())
     async with open_services(settings) as services:
         api.state.api = Api(
@@ -97,7 +100,8 @@ async def in_process_api(settings: Settings) -> AsyncGenerator[ASGIApp]:
 
         async def with_query(scope: Scope, receive: Receive, send: Send) -> None:
             path, _, query = scope["path"].partition("?")
-            await api({**scope, "path": path, "query_string": query.encode()}, receive, send)
+            query_string = query.encode() or scope["query_string"]
+            await api({**scope, "path": path, "query_string": query_string}, receive, send)
 
         yield with_query
 

@@ -14,13 +14,15 @@ from tests.support.caller import Caller, frames, prompt
 from tests.support.ports import free_port
 
 TRIES = 30
+UNLIMITED = {"MAX_PROMPTS_PER_MINUTE": "0", "MAX_REQUESTS_PER_MINUTE": "0"}
 
 
 def named_server(folder: Path, redis_url: str, **settings: str) -> AppServer:
     """A server by whose name Redis knows its connections."""
     port = free_port()
     url = f"{redis_url}?client_name={_name(port)}"
-    return AppServer(folder=folder, port=port, settings={"REDIS_URL": url, **settings})
+    settings = {"REDIS_URL": url, **UNLIMITED, **settings}
+    return AppServer(folder=folder, port=port, settings=settings)
 
 
 def _name(port: int) -> str:

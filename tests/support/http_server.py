@@ -1,0 +1,37 @@
+"""The real HTTP server in the process of the test, whose tasks and sockets can be counted then."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from starlette.types import ASGIApp
+
+from tests.support.ports import free_port
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncGenerator[int]:
+    """`app` behind a port of the loopback, which is given."""
+    port = free_port()
+    server = Server(
+        app, port=port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False
+    )
+    serving = asyncio.create_task(server.serve(), name="http server")
+    try:
+        await _answers(port)
+        yield port
+    finally:
+        server.stop()
+        await serving
+
+
+async def _answers(port: int) -> None:
+    """Return when something listens on `port`."""
+    while True:
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await writer.wait_closed()
+            return
