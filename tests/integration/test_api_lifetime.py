@@ -40,7 +40,7 @@ def test_a_poll_is_told_to_come_back_when_its_server_ends(tmp_path: Path) -> Non
                 seen += next(answer)
         tail = frame.offset_of(frame.split(seen)[-1])
         polling = threads.submit(caller.resume, server, "c", after=tail, wait=30)
-        caller.resume(server, "c", after=tail, wait=0.5)  # by then the other one waits
+        caller.resume(server, "c", after=tail, wait=1)  # by then the other one waits
         server.end(signal.SIGTERM)
         told = polling.result()
 
