@@ -19,10 +19,12 @@ from chat_app.errors import InvalidSettings
 
 DEMO_MODEL = "demo"
 
+_ENGINES = ("memory", "redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
+
 
 def _engine_url(value: str) -> str:
-    if urlsplit(value).scheme not in {"memory", "redis", "rediss", "unix"}:
-        msg = "must start with memory://, redis://, rediss:// or unix://"
+    if urlsplit(value).scheme not in _ENGINES:
+        msg = f"must start with one of {', '.join(f'{scheme}://' for scheme in _ENGINES)}"
         raise ValueError(msg)
     return value
 
