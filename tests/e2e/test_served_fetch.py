@@ -3,7 +3,8 @@
 In development mode the page and the API are two origins.
 """
 
-from tests.e2e.chat_page import ChatPage
+from playwright.sync_api import Page
+
 from tests.support.app_server import AppServer
 from tests.support.openai_server import OpenAIServer, answer
 
@@ -32,11 +33,12 @@ ASK_WITH_A_CUT = """async (api) => {
 
 
 def test_the_module_is_there_and_resumes_on_every_page(
-    chat: ChatPage, app: AppServer, model: OpenAIServer
+    page: Page, app: AppServer, model: OpenAIServer
 ) -> None:
     model.script(answer("Hello ", "there."))
+    page.goto("/resumable-fetch.js")  # a page of this origin on which nothing else happens
 
-    body, cursors = chat.page.evaluate(ASK_WITH_A_CUT, app.api)
+    body, cursors = page.evaluate(ASK_WITH_A_CUT, app.api)
 
     assert body.count('"type":"start"') == 1
     assert body.endswith("data: [DONE]\n\n")
@@ -45,8 +47,8 @@ def test_the_module_is_there_and_resumes_on_every_page(
     assert len(cursors) == 2
 
 
-def test_the_module_is_served_as_javascript(app: AppServer, chat: ChatPage) -> None:
-    served = chat.page.request.get(f"{app.page}/resumable-fetch.js")
+def test_the_module_is_served_as_javascript(page: Page) -> None:
+    served = page.request.get("/resumable-fetch.js")
 
     assert served.ok
     assert "javascript" in served.headers["content-type"]
