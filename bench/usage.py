@@ -7,7 +7,7 @@ from typing import Any
 from bench.children import ROOT
 
 _SCRIPTS = ROOT / "chat_app" / "streams" / "lua"
-_CALL = re.compile(r"redis\.p?call\(['\"](\w+)")
+_CALL = re.compile(r"\bp?call\(['\"](\w+)")
 
 
 def usage_metrics(usage: list[dict[str, Any]], *, produced: float) -> dict[str, Any]:

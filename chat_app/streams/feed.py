@@ -41,6 +41,13 @@ class _Watched:
         self.tail = weakref.ref(tail)  # only viewers keep a tail alive
         self.heard = self.seen = time.monotonic()  # last push · last time the store knew it
 
+    def fed(self) -> Tail | None:
+        """The tail, if it needs to be fed: held by somebody, open, and not produced here."""
+        tail = self.tail()
+        if tail is None or tail.keep_all or tail.outcome is not None or tail.lost:
+            return None
+        return tail
+
 
 class Feed:
     """Keeps the tails of streams from elsewhere up to date. `run` is its one task.
@@ -75,11 +82,14 @@ class Feed:
             return
         watched = self._watched[keys.state] = _Watched(keys, tail)
         with suppress(LogUnavailable):  # the next beat tries again
-            await self._catch_up(watched, tail)
+            await self._catch_up(watched)
 
-    def release(self, keys: Keys) -> None:
-        """This process produces the stream itself now."""
-        self._watched.pop(keys.state, None)
+    async def release(self, keys: Keys) -> None:
+        """This process produces the stream itself now: have nothing pushed to it."""
+        watched = self._watched.get(keys.state)
+        if watched is not None:
+            with suppress(LogUnavailable):  # the next beat tries again
+                await self._leave(watched)
 
     async def run(self) -> None:
         """Receive until cancelled, over as many connections as it takes."""
@@ -136,7 +146,7 @@ class Feed:
             key, last, count, outcome = head.decode().removesuffix("\n\n").split(" ")
             frames = list(islice(pieces, int(count)))
             watched = self._watched.get(key)
-            tail = watched and watched.tail()
+            tail = watched and watched.fed()
             if not watched or tail is None:
                 continue
             watched.heard = now
@@ -146,14 +156,15 @@ class Feed:
 
     async def _look_after(self, streams: Iterable[_Watched]) -> None:
         for watched in streams:
-            tail = watched.tail()
-            if tail is not None:
-                await self._catch_up(watched, tail)
+            await self._catch_up(watched)
 
-    async def _catch_up(self, watched: _Watched, tail: Tail) -> None:
+    async def _catch_up(self, watched: _Watched) -> None:
         """Read from the log what no push has brought, and have pushes sent from here on."""
-        state = await self._engine.run("watch", keys=watched.keys, args=["watch", self._channel])
-        known, end, outcome, _ = state
+        args = ["watch", self._channel]
+        known, end, outcome, _ = await self._engine.run("watch", keys=watched.keys, args=args)
+        tail = watched.fed()
+        if tail is None:
+            return
         if not known:
             # Between a restart of the store and its producer's next append; or for good.
             if time.monotonic() - watched.seen > self._patience:
@@ -164,7 +175,7 @@ class Feed:
             tail.skip(to=end)  # the viewers read the log at their own pace
         while (start := tail.end) < end:
             frames = await self._engine.frames(watched.keys.log, after=start, limit=_PAGE)
-            if not frames:
+            if not frames or tail.keep_all:
                 return
             tail.extend(frames, last=start + len(frames))
         if outcome:
@@ -181,11 +192,19 @@ class Feed:
                 return
             await subscription.ping()
         for key, watched in list(self._watched.items()):
-            tail = watched.tail()
-            if tail is None or tail.outcome is not None or tail.lost:
-                self._watched.pop(key, None)
-                if tail is None or tail.outcome is None:
-                    args = ["leave", self._channel]
-                    await self._engine.run("watch", keys=watched.keys, args=args)
+            if self._watched.get(key) is not watched:
+                continue  # another viewer came while this one looked after other streams
+            if watched.fed() is None:
+                await self._leave(watched)
             elif now - watched.heard > self._pulse:
-                await self._catch_up(watched, tail)
+                await self._catch_up(watched)
+
+    async def _leave(self, watched: _Watched) -> None:
+        """Have no more of a stream pushed, unless somebody came for it meanwhile."""
+        keys = watched.keys
+        await self._engine.run("watch", keys=keys, args=["leave", self._channel])
+        current = self._watched.get(keys.state)
+        if current is watched and watched.fed() is None:
+            del self._watched[keys.state]
+        elif current is not None:
+            await self._catch_up(current)

@@ -121,7 +121,6 @@ class StreamLog:
         frames: list[bytes] = []
         while len(frames) < end:
             frames += await self._page(keys, after=len(frames))
-        self._feed.release(keys)
         tail = self._tails.setdefault(stream_id, Tail())
         tail.adopt(frames)
         appender = Appender(
@@ -136,6 +135,7 @@ class StreamLog:
             appender.stop_requested.set()
         self._appenders[stream_id] = appender
         self._writer.add(appender)
+        await self._feed.release(keys)
         return appender
 
     async def follow(

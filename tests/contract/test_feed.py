@@ -1,0 +1,69 @@
+"""What the feed must keep right while others come and go."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import anyio
+import pytest
+import redis.asyncio as redis
+
+from chat_app.streams.follower import Follower
+from chat_app.streams.log import LogOptions, StreamLog, open_log
+from chat_app.streams.model import Outcome, StreamId
+from tests.support.redis_server import running_redis
+
+pytestmark = pytest.mark.anyio
+OPTIONS = LogOptions(timeout=timedelta(seconds=2), pulse=timedelta(milliseconds=50))
+COMPLETED = Outcome(kind="completed")
+
+
+async def everything(log: StreamLog, stream_id: StreamId) -> bytes:
+    follower = await log.follow(stream_id)
+    return b"".join([batch.data async for batch in follower])
+
+
+async def test_a_process_does_not_push_to_itself_a_stream_that_was_followed_before_it_was_opened() -> (
+    None
+):
+    """What every POST does: follow, and only then the worker opens the stream, often in this very process."""
+    with running_redis() as server:
+        async with open_log(server.url, OPTIONS) as log, redis.Redis.from_url(server.url) as client:
+            stream_id = StreamId(uuid4().hex)
+            await log.create(stream_id)
+            viewer = asyncio.create_task(everything(log, stream_id))
+            while not await client.hexists(f"chat:{{{stream_id}}}:state", "watched"):  # pyright: ignore[reportGeneralTypeIssues] # typed for both clients
+                pass
+            producer = await log.open(stream_id, token=1)
+            before = (await client.info("commandstats")).get("cmdstat_publish", {"calls": 0})[
+                "calls"
+            ]
+            for _ in range(50):
+                producer.append_text("hello", part_id="1")
+                await producer.flushed()
+            after = (await client.info("commandstats")).get("cmdstat_publish", {"calls": 0})[
+                "calls"
+            ]
+            await producer.close(COMPLETED)
+            await viewer
+            assert after - before == 0
+
+
+async def test_a_viewer_that_comes_while_the_feed_looks_after_other_streams_is_fed() -> None:
+    with running_redis() as server:
+        async with open_log(server.url, OPTIONS) as here, open_log(server.url, OPTIONS) as there:
+            silent: list[Follower] = []
+            for _ in range(300):
+                stream_id = StreamId(uuid4().hex)
+                await here.create(stream_id)
+                silent.append(await there.follow(stream_id))
+            producer = await here.open(StreamId("y"), token=1)
+            producer.append_text("a", part_id="1")
+            await producer.flushed()
+            for n in range(300):
+                follower = await there.follow(StreamId("y"), after=producer.tail.end)
+                producer.append_text("b", part_id="1")
+                await producer.flushed()
+                with anyio.fail_after(3):
+                    assert await follower.next() is not None, n
+                del follower
