@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 _STREAMS_PER_FLUSH = 512
 # Seconds between the beginnings of two flushes; the first after a pause never waits. Between these
 # two, as long as it takes for flushes to have no more than a share of the time.
-_SHORTEST_GAP, _LONGEST_GAP, _SHARE = 0.003, 0.04, 1 / 10
+_SHORTEST_GAP, _LONGEST_GAP, _SHARE = 0.003, 0.04, 1 / 20
 _FIRST_RETRY, _LAST_RETRY = 0.05, 1.0  # seconds
 
 
