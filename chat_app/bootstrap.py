@@ -3,10 +3,11 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from chat_app.chats.chat_list import ChatList
 from chat_app.chats.database import open_database
 from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.limits import ChatLimits
@@ -18,14 +19,14 @@ from chat_app.generation.demo import DemoLLM
 from chat_app.generation.litellm import LiteLLMModel
 from chat_app.generation.llm import LLM
 from chat_app.generation.producer import Producer
-from chat_app.generation.task import open_generations
+from chat_app.generation.task import Generations, open_generations
 from chat_app.identity.sessions import Sessions
 from chat_app.rates import RateLimits, Rates, open_rates
 from chat_app.replies import Replies
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.sweep import Sweep
 from chat_app.turns import Turns
-from chat_app.upkeep import Upkeep
+from chat_app.upkeep import Bin, Upkeep
 
 _logger = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ class Services:
     settings: Settings
     sessions: Sessions
     chats: ChatRepository
+    chat_list: ChatList
     log: StreamLog
+    generations: Generations
     turns: Turns
     upkeep: Upkeep
     rates: Rates
@@ -98,17 +101,23 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 patience=settings.store_timeout,
             )
         )
+        housekeeping = Housekeeping(database)
         sweep = Sweep(
-            Housekeeping(database),
+            housekeeping,
             generations,
             checkpoint_interval=settings.checkpoint_interval,
         )
         await stack.enter_async_context(_sweeping(sweep, embedded=settings.embedded))
+        upkeep = Upkeep(chats=chats, log=log)
+        emptying = Bin(upkeep, housekeeping).run()
+        await stack.enter_async_context(_running(emptying, name="bin"))
         opened = Services(
             settings=settings,
             sessions=Sessions(database.at_once, lifetime=settings.session_lifetime),
             chats=chats,
+            chat_list=ChatList(database),
             log=log,
+            generations=generations,
             turns=Turns(
                 chats=chats,
                 log=log,
@@ -116,7 +125,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 model=settings.chat_model,
                 max_prompt_chars=settings.max_prompt_chars,
             ),
-            upkeep=Upkeep(chats=chats, log=log),
+            upkeep=upkeep,
             rates=rates,
         )
         calm_the_collector()
@@ -129,7 +138,13 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
 async def _sweeping(sweep: Sweep, *, embedded: bool) -> AsyncGenerator[None]:
     if embedded:
         await sweep.close_all()  # the streams of this process' predecessor
-    running = asyncio.create_task(sweep.run(), name="sweep")
+    async with _running(sweep.run(), name="sweep"):
+        yield
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None], *, name: str) -> AsyncGenerator[None]:
+    running = asyncio.create_task(work, name=name)
     try:
         yield
     finally:

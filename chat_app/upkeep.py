@@ -1,17 +1,28 @@
 """What is done to a chat as a whole: another branch, another name, the end."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
+from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.models import ChatId, MessageId
 from chat_app.chats.repository import ChatRepository
-from chat_app.errors import InvalidRequest, LogUnavailable, StreamNotFound
+from chat_app.errors import ChatNotFound, InvalidRequest, LogUnavailable, StreamNotFound
 from chat_app.identity.identity import Identity
 from chat_app.streams.log import StreamLog
 
 _logger = logging.getLogger(__name__)
 
 _TITLE_LENGTH = 200
+TIME_TO_RESTORE = timedelta(seconds=30)
+"""How long a chat that was put away can be taken back; the page offers it for less."""
+_INTERVAL = timedelta(seconds=10)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Upkeep:
@@ -45,14 +56,14 @@ class Upkeep:
         await self._chats.rename(identity, ChatId(chat_id), title=title)
 
     async def delete(self, identity: Identity, *, chat_id: str) -> None:
-        """Remove a chat with its messages, its streams and their logs.
+        """Remove a chat, also one that is put away, with its messages, its streams and their logs.
 
         What is being answered is stopped first; its producer ends without a trace.
 
         Raises:
             LogUnavailable: The store does not answer; the chat is still there.
         """
-        newest = await self._chats.newest_stream(identity, ChatId(chat_id))
+        newest = await self._chats.newest_stream(identity, ChatId(chat_id), discarded=True)
         await self._log.ping()
         if newest is not None and newest.open:
             with suppress(StreamNotFound):  # nobody writes it yet, and nobody will
@@ -64,3 +75,52 @@ class Upkeep:
                 await self._log.delete(stream_id)
         except LogUnavailable as error:
             _logger.warning("logs of a deleted chat are left to expire: %s", error)
+
+
+class Bin:
+    """Removes for good what was put away and not taken back.
+
+    A chat is put away in the database, so it is gone from every device at once; and removed by a
+    server, so it is gone for good whatever became of the page that did it.
+
+    Args:
+        upkeep: Removes.
+        housekeeping: The database across users.
+        interval: Between two rounds.
+        clock: What time it is, as in the database.
+    """
+
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        housekeeping: Housekeeping,
+        *,
+        interval: timedelta = _INTERVAL,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._upkeep = upkeep
+        self._housekeeping = housekeeping
+        self._interval = interval.total_seconds()
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Empty it again and again until cancelled."""
+        while True:
+            try:
+                await self.empty()
+            except LogUnavailable as error:
+                _logger.warning("deleted chats are still there: %s", error)
+            except Exception:  # outermost frame of its task; the next round may succeed
+                _logger.exception("deleted chats could not be removed")
+            await asyncio.sleep(self._interval)
+
+    async def empty(self) -> None:
+        """One round.
+
+        Raises:
+            LogUnavailable: The store does not answer; what is left comes next time.
+        """
+        before = self._clock() - TIME_TO_RESTORE
+        for user_id, chat_id in await self._housekeeping.discarded_chats(before=before):
+            with suppress(ChatNotFound):  # another process was quicker
+                await self._upkeep.delete(Identity(user_id=user_id), chat_id=chat_id)

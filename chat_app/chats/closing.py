@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chat_app.chats.models import MessageStatus
+from chat_app.chats.search import searchable
 from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
 from chat_app.chats.tree import add_message
 from chat_app.streams.model import OutcomeKind
@@ -52,7 +53,7 @@ async def close(
         meta = {} if reply is None else reply.meta
     ended = {"parts": parts, "status": STATUS[outcome], "meta": {"model": stream.model, **meta}}
     if reply is not None:
-        reply.sqlmodel_update(ended)
+        reply.sqlmodel_update({**ended, "searchable": searchable(parts)})
     elif parts:
         await add_message(
             session,

@@ -7,7 +7,7 @@ from sqlmodel import col, func, select
 
 from chat_app.chats.closing import close
 from chat_app.chats.database import Database
-from chat_app.chats.models import OpenStream
+from chat_app.chats.models import ChatId, OpenStream
 from chat_app.chats.queries import lock_stream
 from chat_app.chats.tables import ChatRow, StreamRow
 from chat_app.identity.identity import UserId
@@ -46,6 +46,13 @@ class Housekeeping:
             )
             for stream, user_id in rows
         ]
+
+    async def discarded_chats(self, *, before: datetime) -> list[tuple[UserId, ChatId]]:
+        """Chats that were put away before a time, and whose they are."""
+        query = select(ChatRow.user_id, ChatRow.id).where(col(ChatRow.discarded_at) < before)
+        async with self._database.reading() as session:
+            rows = (await session.execute(query)).all()
+        return [(UserId(user_id), ChatId(chat_id)) for user_id, chat_id in rows]
 
     async def close_stream(
         self,

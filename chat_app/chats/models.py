@@ -100,6 +100,8 @@ class ChatSummary:
 
     Attributes:
         answering: Whether a stream is open in it.
+        pinned: Whether its owner wants it before all others.
+        unread: Whether something ended in it that its owner has not seen on a page.
     """
 
     id: ChatId
@@ -107,6 +109,8 @@ class ChatSummary:
     created_at: datetime
     updated_at: datetime
     answering: bool
+    pinned: bool
+    unread: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,20 @@ class ChatPage:
 
     chats: tuple[ChatSummary, ...]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundChat:
+    """A chat that a search has found.
+
+    Attributes:
+        excerpt: What a message of it says around a word that was looked for, on one line; "" when
+            only the title has it.
+    """
+
+    id: ChatId
+    title: str
+    excerpt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

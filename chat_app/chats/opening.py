@@ -16,6 +16,7 @@ from chat_app.chats.queries import (
     stream_of,
     text_parts,
 )
+from chat_app.chats.search import folded
 from chat_app.chats.tables import ChatRow, StreamRow
 from chat_app.chats.tree import (
     add_message,
@@ -53,7 +54,9 @@ async def begin_prompt(
 
     A message that is there already is not added again: see `ChatRepository.begin_turn`.
     """
-    chat = await find_chat(session, identity, chat_id, lock=True)
+    chat = await find_chat(session, identity, chat_id, lock=True, discarded=True)
+    if chat is not None and chat.discarded_at is not None:
+        raise not_found()
     if chat is None:
         if edited_id is not None:
             raise not_found()
@@ -156,6 +159,7 @@ async def _add_chat(
         user_id=identity.user_id,
         id=chat_id,
         title=title,
+        searchable=folded(title),
         created_at=now,
         updated_at=now,
     )

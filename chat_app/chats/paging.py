@@ -13,7 +13,12 @@ from chat_app.identity.identity import Identity
 
 
 async def page_of_chats(
-    session: AsyncSession, identity: Identity, *, limit: int, before: str | None
+    session: AsyncSession,
+    identity: Identity,
+    *,
+    limit: int,
+    before: str | None,
+    pinned: bool | None,
 ) -> ChatPage:
     """See `ChatRepository.list_chats`."""
     answering = (
@@ -21,7 +26,11 @@ async def page_of_chats(
         .where(StreamRow.chat_key == ChatRow.key, col(StreamRow.outcome).is_(None))
         .exists()
     )
-    query = select(ChatRow, answering).where(ChatRow.user_id == identity.user_id)
+    query = select(ChatRow, answering).where(
+        ChatRow.user_id == identity.user_id, col(ChatRow.discarded_at).is_(None)
+    )
+    if pinned is not None:
+        query = query.where(col(ChatRow.pinned).is_(pinned))
     if before is not None:
         time, key = _read(before)
         query = query.where(
@@ -40,6 +49,9 @@ async def page_of_chats(
                 created_at=chat.created_at,
                 updated_at=chat.updated_at,
                 answering=is_answering,
+                pinned=chat.pinned,
+                unread=not is_answering
+                and (chat.read_at is None or chat.read_at < chat.updated_at),
             )
             for chat, is_answering in rows[:limit]
         ),

@@ -33,7 +33,12 @@ def is_possible_id(value: str) -> bool:
 
 
 async def find_chat(
-    session: AsyncSession, identity: Identity, chat_id: ChatId, *, lock: bool = False
+    session: AsyncSession,
+    identity: Identity,
+    chat_id: ChatId,
+    *,
+    lock: bool = False,
+    discarded: bool = False,
 ) -> ChatRow | None:
     """The chat that `identity` calls `chat_id`.
 
@@ -43,22 +48,30 @@ async def find_chat(
         chat_id: Its public id.
         lock: Keep others from starting, ending or claiming a stream in it until the transaction
             ends. What is to be decided upon must be read after this.
+        discarded: Find it even when it is put away.
     """
     if not is_possible_id(chat_id):
         return None
     query = select(ChatRow).where(ChatRow.user_id == identity.user_id, ChatRow.id == chat_id)
+    if not discarded:
+        query = query.where(col(ChatRow.discarded_at).is_(None))
     return await session.scalar(query.with_for_update() if lock else query)
 
 
 async def owned_chat(
-    session: AsyncSession, identity: Identity, chat_id: ChatId, *, lock: bool = False
+    session: AsyncSession,
+    identity: Identity,
+    chat_id: ChatId,
+    *,
+    lock: bool = False,
+    discarded: bool = False,
 ) -> ChatRow:
     """Like `find_chat`, for a chat that must exist.
 
     Raises:
         ChatNotFound: It does not, or belongs to somebody else.
     """
-    chat = await find_chat(session, identity, chat_id, lock=lock)
+    chat = await find_chat(session, identity, chat_id, lock=lock, discarded=discarded)
     if chat is None:
         raise not_found()
     return chat

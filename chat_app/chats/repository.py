@@ -26,6 +26,7 @@ from chat_app.chats.queries import (
     owned_chat,
     stream_of,
 )
+from chat_app.chats.search import folded
 from chat_app.chats.tables import MessageRow, StreamRow
 from chat_app.chats.tree import find_message, newest_below
 from chat_app.errors import InvalidRequest, TurnInProgress
@@ -184,19 +185,31 @@ class ChatRepository:
             await withdraw(session, chat, stream)
             return True
 
-    async def newest_stream(self, identity: Identity, chat_id: ChatId) -> StreamRecord | None:
+    async def newest_stream(
+        self, identity: Identity, chat_id: ChatId, *, discarded: bool = False
+    ) -> StreamRecord | None:
         """The stream begun last, open or closed; None when nothing was ever asked.
+
+        Args:
+            identity: Whose chat.
+            chat_id: The chat.
+            discarded: Look at it even when it is put away.
 
         Raises:
             ChatNotFound: No such chat for this user.
         """
         async with self._database.reading() as session:
-            chat = await owned_chat(session, identity, chat_id)
+            chat = await owned_chat(session, identity, chat_id, discarded=discarded)
             row = await newest_stream(session, chat)
             return None if row is None else stream_of(row, chat=chat)
 
     async def list_chats(
-        self, identity: Identity, *, limit: int = 100, before: str | None = None
+        self,
+        identity: Identity,
+        *,
+        limit: int = 100,
+        before: str | None = None,
+        pinned: bool | None = None,
     ) -> ChatPage:
         """The chats of a user, the one with the latest turn first.
 
@@ -205,12 +218,13 @@ class ChatRepository:
             limit: How many, at least 1.
             before: The cursor that came with the page before; None for the first page. A chat that
                 gets a turn between two pages moves to the front; no other one is left out.
+            pinned: Only those that are pinned, or only those that are not; None for all.
 
         Raises:
             InvalidRequest: `before` is not such a cursor.
         """
         async with self._database.reading() as session:
-            return await page_of_chats(session, identity, limit=limit, before=before)
+            return await page_of_chats(session, identity, limit=limit, before=before, pinned=pinned)
 
     async def read_chat(self, identity: Identity, chat_id: ChatId) -> Chat:
         """A chat with all its messages, as it was at one moment.
@@ -262,10 +276,10 @@ class ChatRepository:
         """
         async with self._database.writing() as session:
             chat = await owned_chat(session, identity, chat_id, lock=True)
-            chat.title = title
+            chat.title, chat.searchable, chat.title_by = title, folded(title), "user"
 
     async def delete(self, identity: Identity, chat_id: ChatId) -> list[StreamId]:
-        """Remove a chat with all that is in it.
+        """Remove a chat with all that is in it, also one that is put away.
 
         A producer at work on it finds nothing to write to any more.
 
@@ -276,7 +290,7 @@ class ChatRepository:
             ChatNotFound: No such chat for this user.
         """
         async with self._database.writing() as session:
-            chat = await owned_chat(session, identity, chat_id, lock=True)
+            chat = await owned_chat(session, identity, chat_id, lock=True, discarded=True)
             streams = await session.scalars(
                 select(StreamRow.id).where(StreamRow.chat_key == chat.key)
             )

@@ -20,13 +20,17 @@ class ChatRow(SQLModel, table=True):
     """A conversation.
 
     `active_message_id` is the newest message of the branch that is shown: a leaf of the tree. No
-    foreign key, for the two tables would then refer to each other.
+    foreign key, for the two tables would then refer to each other. `read_at` is what `updated_at`
+    was when the owner last saw the chat. `discarded_at` is set while a chat is put away, to be
+    taken back or removed. `title_by` is who chose the title: `rule`, `model` or `user`.
+    `searchable` is the title as it is searched.
     """
 
     __tablename__: ClassVar[Any] = "chat"
     __table_args__ = (
         UniqueConstraint("user_id", "id", name="uq_chat_user_id_id"),
         Index("ix_chat_user_id_updated_at", "user_id", "updated_at"),
+        Index("ix_chat_discarded_at", "discarded_at"),
     )
 
     key: str = Field(primary_key=True, max_length=KEY_LENGTH)
@@ -36,6 +40,11 @@ class ChatRow(SQLModel, table=True):
     created_at: datetime
     updated_at: datetime
     active_message_id: str | None = Field(default=None, max_length=ID_LENGTH)
+    pinned: bool = False
+    read_at: datetime | None = None
+    discarded_at: datetime | None = None
+    title_by: str = Field(default="rule", max_length=16)
+    searchable: str = Field(default="", sa_type=Text)
 
 
 class MessageRow(SQLModel, table=True):
@@ -43,6 +52,7 @@ class MessageRow(SQLModel, table=True):
 
     `position` is its place in the order of making: 1, 2, 3 …, over all branches. `parent_id` is
     what it follows upon; it was made earlier. Null for a message that begins the chat.
+    `searchable` is its text as it is searched.
     """
 
     __tablename__: ClassVar[Any] = "message"
@@ -68,6 +78,7 @@ class MessageRow(SQLModel, table=True):
     meta: dict[str, Any] = Field(sa_type=JSON)
     position: int
     created_at: datetime
+    searchable: str = Field(default="", sa_type=Text)
 
 
 class StreamRow(SQLModel, table=True):

@@ -8,6 +8,7 @@ from sqlmodel import col, func, select
 
 from chat_app.chats.models import ACTIVE, MessageId, Place
 from chat_app.chats.queries import is_possible_id
+from chat_app.chats.search import searchable
 from chat_app.chats.tables import ChatRow, MessageRow
 from chat_app.errors import InvalidRequest
 
@@ -51,7 +52,12 @@ async def add_message(
     position = (await session.scalar(newest) or 0) + 1
     session.add(
         MessageRow(
-            chat_key=chat.key, id=message_id, parent_id=parent_id, position=position, **content
+            chat_key=chat.key,
+            id=message_id,
+            parent_id=parent_id,
+            position=position,
+            searchable=searchable(content["parts"]),
+            **content,
         )
     )
     chat.active_message_id = message_id

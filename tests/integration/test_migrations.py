@@ -198,6 +198,31 @@ def test_chats_from_before_the_tree_are_the_lines_they_were(database_url: str) -
     assert rows(database_url, leaves) == [("a", "p2"), ("b", "p1"), ("c", None)]
 
 
+def test_chats_from_before_the_search_can_be_found_and_count_as_read(database_url: str) -> None:
+    upgraded = alembic(database_url, "upgrade", "0002")
+    assert upgraded.returncode == 0, upgraded.stderr
+    now = "'2026-01-01 00:00:00'"
+    execute(database_url, f"INSERT INTO \"user\" (id, created_at) VALUES ('u', {now})")
+    execute(
+        database_url,
+        "INSERT INTO chat (key, user_id, id, title, created_at, updated_at) "
+        f"VALUES ('c', 'u', 'c', 'By  the SEA', {now}, {now})",
+    )
+    parts = '[{"type"\\: "text", "text"\\: "To \\u00c6r\\u00f8"}, {"type"\\: "reasoning", "text"\\: "Hm"}]'
+    execute(
+        database_url,
+        "INSERT INTO message (chat_key, id, role, parts, status, meta, position, created_at) "
+        f"VALUES ('c', 'm', 'user', '{parts}', 'complete', '{{}}', 1, {now})",
+    )
+
+    asyncio.run(migrate(database_url))
+
+    assert rows(database_url, "SELECT searchable FROM message") == [("to ærø",)]
+    assert rows(
+        database_url, "SELECT searchable, title_by FROM chat WHERE read_at = updated_at"
+    ) == [("by the sea", "rule")]
+
+
 def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
     asyncio.run(migrate(database_url))
 

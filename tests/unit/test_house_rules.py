@@ -148,6 +148,7 @@ def test_no_module_is_longer_than_can_be_taken_in() -> None:
 @pytest.mark.parametrize(
     ("module", "kind"),
     [
+        ("chat_app/chats/chat_list.py", "ChatList"),
         ("chat_app/chats/repository.py", "ChatRepository"),
         ("chat_app/chats/streams.py", "StreamRepository"),
     ],

@@ -1,0 +1,94 @@
+"""The list of chats as its owner keeps it: found, pinned, read, put away and taken back."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from chat_app.chats.database import Database
+from chat_app.chats.models import ChatId, FoundChat, MessageId
+from chat_app.chats.queries import find_chat, is_possible_id, not_found
+from chat_app.chats.search import folded, found_chats
+from chat_app.chats.tables import ChatRow
+from chat_app.identity.identity import Identity
+
+
+class ChatList:
+    """What is remembered of a chat for the list alone; each change leaves its place there.
+
+    Each method but `search` raises `ChatNotFound` for a chat that is not the user's, or not there.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def search(
+        self, identity: Identity, query: str, *, limit: int = 30
+    ) -> tuple[FoundChat, ...]:
+        """The chats in which every word of `query` occurs, the one with the latest turn first.
+
+        A word may be in the title or in any message, and be a part of a longer one. Case does not
+        matter; `%` and `_` stand for themselves. Without a word nothing is found.
+        """
+        async with self._database.reading() as session:
+            return await found_chats(session, identity, query, limit=limit)
+
+    async def pin(self, identity: Identity, chat_id: ChatId, *, pinned: bool) -> None:
+        """Keep a chat before all others, or no longer."""
+        await self._set(identity, chat_id, pinned=pinned)
+
+    async def mark_read(self, identity: Identity, chat_id: ChatId) -> None:
+        """Remember that everything in a chat so far has been seen."""
+        # The chat's own time, not the time now: two machines may not agree on that.
+        await self._set(identity, chat_id, read_at=col(ChatRow.updated_at))
+
+    async def discard(self, identity: Identity, chat_id: ChatId) -> None:
+        """Put a chat away: from now on it is nowhere to be found, until it is restored or removed.
+
+        What is being answered in it goes on meanwhile, so that nothing is lost by taking it back.
+        """
+        await self._set(identity, chat_id, discarded_at=datetime.now(UTC))
+
+    async def restore(self, identity: Identity, chat_id: ChatId) -> None:
+        """Take back a chat that was put away; one that was not stays as it is."""
+        async with self._database.writing() as session:
+            chat = await find_chat(session, identity, chat_id, lock=True, discarded=True)
+            if chat is None:
+                raise not_found()
+            chat.discarded_at = None
+
+    async def title_by_model(
+        self, identity: Identity, chat_id: ChatId, *, title: str, after: MessageId
+    ) -> bool:
+        """Give a chat the title that a model made for it, unless its owner was quicker.
+
+        Args:
+            identity: The owner.
+            chat_id: The chat.
+            title: The title.
+            after: The reply that the chat ended in when the model was asked.
+
+        Returns:
+            Whether the chat has it: False when somebody has named it, or nothing is as it was.
+        """
+        if not is_possible_id(chat_id):
+            return False
+        mine = (col(ChatRow.user_id) == identity.user_id, col(ChatRow.id) == chat_id)
+        unnamed = (col(ChatRow.title_by) == "rule", col(ChatRow.active_message_id) == after)
+        values = {"title": title, "searchable": folded(title), "title_by": "model"}
+        async with self._database.at_once() as session:
+            return await _updated(session, *mine, *unnamed, **values)
+
+    async def _set(self, identity: Identity, chat_id: ChatId, **values: Any) -> None:
+        mine = (col(ChatRow.user_id) == identity.user_id, col(ChatRow.id) == chat_id)
+        there = col(ChatRow.discarded_at).is_(None)
+        async with self._database.at_once() as session:
+            if not is_possible_id(chat_id) or not await _updated(session, *mine, there, **values):
+                raise not_found()
+
+
+async def _updated(session: AsyncSession, *which: Any, **values: Any) -> bool:
+    written = update(ChatRow).where(*which).values(**values).returning(col(ChatRow.key))
+    return await session.scalar(written) is not None

@@ -1,0 +1,107 @@
+"""What was put away and not taken back is removed for good, whatever became of the page."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from chat_app.chats.chat_list import ChatList
+from chat_app.chats.database import Database
+from chat_app.chats.housekeeping import Housekeeping
+from chat_app.chats.models import ChatId, MessageId
+from chat_app.errors import ChatNotFound, LogUnavailable, StreamNotFound
+from chat_app.identity.identity import Identity, UserId
+from chat_app.streams.log import StreamLog
+from chat_app.streams.model import StreamId
+from chat_app.upkeep import TIME_TO_RESTORE, Bin, Upkeep
+from tests.support.scripted_llm import ScriptedLLM
+from tests.support.server_process import CHAT, TOO_LONG, ServerProcess, server_process
+
+pytestmark = pytest.mark.anyio
+
+OTHER = ChatId("other")
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'chat.db'}"
+
+
+@pytest.fixture
+async def here(database: Database) -> AsyncGenerator[ServerProcess]:
+    async with server_process("memory://", database, ScriptedLLM()) as here:
+        yield here
+
+
+def emptied(here: ServerProcess, housekeeping: Housekeeping, *, after: timedelta) -> Bin:
+    """The bin, as it is `after` a while."""
+    return Bin(
+        Upkeep(chats=here.chats, log=here.log),
+        housekeeping,
+        interval=timedelta(0),
+        clock=lambda: datetime.now(UTC) + after,
+    )
+
+
+async def test_a_chat_is_removed_with_its_log_when_the_time_to_take_it_back_is_over(
+    here: ServerProcess, database: Database, alice: Identity, bob: Identity
+) -> None:
+    stream = await here.ask(alice)
+    await here.ask(bob)
+    await here.chats.begin_turn(
+        alice, chat_id=OTHER, message_id=MessageId("m"), text="Stays", model="scripted"
+    )
+    kept = ChatList(database)
+    await kept.discard(alice, CHAT)
+
+    await emptied(here, Housekeeping(database), after=TIME_TO_RESTORE / 2).empty()
+    await kept.restore(alice, CHAT)
+    await kept.discard(alice, CHAT)
+    await emptied(here, Housekeeping(database), after=TIME_TO_RESTORE * 2).empty()
+
+    with pytest.raises(ChatNotFound):
+        await kept.restore(alice, CHAT)
+    with pytest.raises(StreamNotFound):
+        await here.log.state(stream)
+    assert [chat.id for chat in (await here.chats.list_chats(alice)).chats] == [OTHER]
+    assert len((await here.chat(bob)).messages) == 1
+
+
+class Troubled(Housekeeping):
+    """The housekeeping of a server with a bad day: the first two rounds fail."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._troubles: list[Exception] = [LogUnavailable("away"), OSError("no disk")]
+
+    async def discarded_chats(self, *, before: datetime) -> list[tuple[UserId, ChatId]]:
+        if self._troubles:
+            raise self._troubles.pop(0)
+        gone = (UserId("somebody"), ChatId("removed-by-another-process"))
+        return [gone, *await super().discarded_chats(before=before)]
+
+
+async def gone(log: StreamLog, stream_id: StreamId) -> None:
+    """Return when the log does not know the stream any more."""
+    with suppress(StreamNotFound):
+        while True:
+            await log.state(stream_id)
+
+
+async def test_a_round_that_fails_is_told_and_the_next_one_removes(
+    here: ServerProcess, database: Database, alice: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = await here.ask(alice)
+    await ChatList(database).discard(alice, CHAT)
+
+    running = asyncio.create_task(emptied(here, Troubled(database), after=TIME_TO_RESTORE).run())
+    with anyio.fail_after(TOO_LONG):
+        await gone(here.log, stream)
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
