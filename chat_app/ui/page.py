@@ -40,7 +40,7 @@ def add_pages(app: rx.App) -> None:
 
 def _dress(app: rx.App) -> None:
     app.html_lang = "en"
-    app.stylesheets.append("/chat.css")
+    app.stylesheets += ["/chat.css", "/conversation.css"]
     app.head_components.append(rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"))
     app.hydrate_fallback = _shell
     # Reflex' own notice of a lost connection names internal addresses and covers the composer.
@@ -81,7 +81,13 @@ def _header() -> rx.Component:
     return rx.el.header(
         sidebar_button(),
         rx.el.h2(
-            ConversationState.title,
+            # A name given in the list, by a model or on another device, is newest there.
+            rx.cond(
+                (SidebarState.open_title != "")
+                & (SidebarState.open_id == ConversationState.shown_chat_id),
+                SidebarState.open_title,
+                ConversationState.title,
+            ),
             class_name="min-w-0 flex-1 truncate text-sm font-medium text-muted-foreground",
         ),
         page_link(
