@@ -38,7 +38,12 @@ async def lifespan() -> AsyncGenerator[None]:
             lifetime=settings.connection_lifetime or None,
             viewers=viewers,
         )
-        with on_shutdown_signal(viewers.break_off):
+
+        def leave() -> None:
+            services.generations.leave()
+            viewers.break_off()
+
+        with on_shutdown_signal(leave):
             yield
 
 

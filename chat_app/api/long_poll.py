@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
-from chat_app.api.sse import EventStream, ServerGoesAway, Viewers
+from chat_app.api.sse import EventStream, Viewers
 from chat_app.errors import LogUnavailable, StreamNotFound
 from chat_app.streams import frame
 from chat_app.streams.follower import Follower
@@ -43,16 +43,10 @@ class LongPoll(EventStream):
         super().__init__(follower, heartbeat=wait, headers=headers, viewers=viewers)
         self._wait = wait
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer once; a server that goes says so, since nothing was sent that could break."""
-        try:
-            await super().__call__(scope, receive, send)
-        except ServerGoesAway as gone:
-            raise LogUnavailable("the server goes away") from gone
-
     async def _send(self, send: Send) -> None:
         body = await self._next_events()
         self.headers["content-length"] = str(len(body))
+        self._started = True
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": body})
 

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from chat_app.errors import LogUnavailable
 from chat_app.streams import frame
 from chat_app.streams.follower import Follower
 
@@ -24,7 +25,7 @@ HEADERS = {
 
 
 class ServerGoesAway(Exception):
-    """Breaks a response off, so that its client knows to come back."""
+    """Ends a response that is not complete; its client comes back."""
 
 
 class Viewers:
@@ -32,14 +33,18 @@ class Viewers:
 
     def __init__(self) -> None:
         self._sending: set[asyncio.Future[None]] = set()
+        self._leaving = False
 
     def add(self, sending: "asyncio.Future[None]") -> None:
-        """Count a response until it ends."""
+        """Count a response until it ends; one that comes too late is broken off at once."""
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
+        if self._leaving:
+            sending.cancel()
 
     def break_off(self) -> None:
         """Break all of them, without the chunk that would say they were complete."""
+        self._leaving = True
         for sending in list(self._sending):
             sending.cancel()
 
@@ -73,9 +78,23 @@ class EventStream(Response):
         self._heartbeat = heartbeat
         self._viewers = viewers or Viewers()
         self._lifetime = lifetime
+        self._started = False  # the status is sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the end; what is not sent when the viewer leaves stays in the log."""
+        """Send until the end; what is not sent when the viewer leaves stays in the log.
+
+        Raises:
+            LogUnavailable: The server went away before there was anything to break off.
+        """
+        try:
+            await self._deliver(receive, send)
+        except ServerGoesAway as gone:
+            if not self._started:
+                raise LogUnavailable("the server goes away") from gone
+            # To return with an incomplete body breaks the connection as an error does, but leaves
+            # no trace in the server's log: that a viewer has to come back is no trouble.
+
+    async def _deliver(self, receive: Receive, send: Send) -> None:
         sending = asyncio.ensure_future(self._send(send))
         leaving = asyncio.ensure_future(_disconnected(receive))
         self._viewers.add(sending)
@@ -91,6 +110,7 @@ class EventStream(Response):
             await asyncio.wait({sending, leaving})
 
     async def _send(self, send: Send) -> None:
+        self._started = True
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )

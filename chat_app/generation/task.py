@@ -2,16 +2,19 @@
 
 Docket (https://docket.lol) keeps its tasks in Redis, renews a lease while one runs, and hands it
 to another worker when the lease runs out. The task's key is the stream's id, so scheduling twice
-is scheduling once.
+is scheduling once. A process that is told to end does not wait for that: it puts what it ran back
+into the queue, and the next worker has it within milliseconds.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from docket import Docket, Worker
+from docket import Docket, TaskKey, Worker
 
 from chat_app.errors import LogUnavailable
 from chat_app.generation.producer import Producer
@@ -19,18 +22,34 @@ from chat_app.identity.identity import Identity, UserId
 from chat_app.streams.model import StreamId
 from chat_app.streams.outages import STORE_ERRORS
 
+_logger = logging.getLogger(__name__)
+
 _TASK = "generate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """A generation that ended with this process, and is somebody else's now."""
+
+    key: str
+    user_id: str
+    stream_id: str
 
 
 class Generations:
     """Schedules generations, and runs those that this process gets."""
 
-    def __init__(self, docket: Docket, producer: Producer, *, patience: timedelta) -> None:
+    def __init__(
+        self, docket: Docket, worker: Worker, producer: Producer, *, patience: timedelta
+    ) -> None:
         self._docket = docket
         self._patience = patience.total_seconds()
         self._producer = producer
-        self._running: set[asyncio.Task[None]] = set()  # cancelled by `hand_over`
+        self._running: set[asyncio.Task[None]] = set()  # cancelled by `leave`
+        self._ended: list[_Ended] = []  # put back into the queue by `leave`
+        self._leaving: asyncio.Task[None] | None = None  # awaited by `left`
         docket.register(self._generate, names=[_TASK])
+        self._working = asyncio.create_task(worker.run_forever(), name="generations")
 
     async def schedule(
         self, identity: Identity, stream_id: StreamId, *, closed: bool = False
@@ -44,8 +63,11 @@ class Generations:
                 runs does not count: it cannot finish any more, and would leave the log open.
 
         Raises:
-            LogUnavailable: The store does not answer; whether the task is there is not known.
+            LogUnavailable: The store does not answer; whether the task is there is not known. Or
+                this process ends; it is not there then.
         """
+        if self._leaving is not None:
+            raise LogUnavailable("the server goes away")
         key = f"{stream_id}/close" if closed else stream_id
         try:
             # Docket itself waits for ever for a store that holds its connections and is silent.
@@ -55,19 +77,53 @@ class Generations:
             msg = f"the task queue does not answer ({type(error).__name__})"
             raise LogUnavailable(msg) from error
 
-    async def _generate(self, user_id: str, stream_id: str) -> None:
+    async def _generate(self, user_id: str, stream_id: str, *, key: str = TaskKey()) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 # Docket runs every task in an asyncio task
         self._running.add(task)
+        if self._leaving is not None:
+            task.cancel()  # the worker took it from the queue a moment before
         try:
             await self._producer.produce(Identity(user_id=UserId(user_id)), StreamId(stream_id))
+        except asyncio.CancelledError:
+            self._ended.append(_Ended(key=key, user_id=user_id, stream_id=stream_id))
+            raise
         finally:
             self._running.discard(task)
 
-    def hand_over(self) -> None:
-        """End what runs here: others go on with it, or it is kept as interrupted."""
+    def leave(self) -> None:
+        """Take no more work, end what runs here and hand it over at once; idempotent.
+
+        Others go on with it. Where there can be no others it is kept as interrupted.
+        """
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._hand_over(), name="handing over")
+
+    async def left(self) -> None:
+        """Leave, and return when all is handed over."""
+        self.leave()
+        assert self._leaving is not None  # noqa: S101 # `leave` has set it
+        await self._leaving
+
+    async def _hand_over(self) -> None:
+        # From here on the worker reads nothing from the queue; it waits for the tasks it has.
+        self._working.cancel()
         for task in list(self._running):
             task.cancel()
+        await asyncio.wait([self._working])
+        # Not before: the worker itself could be given what is put back.
+        await asyncio.gather(*(self._put_back(ended) for ended in self._ended))
+        if not self._working.cancelled():
+            self._working.result()
+
+    async def _put_back(self, ended: _Ended) -> None:
+        again = self._docket.replace(_TASK, when=datetime.now(UTC), key=ended.key)
+        try:
+            async with asyncio.timeout(self._patience):
+                await again(ended.user_id, ended.stream_id)
+        except STORE_ERRORS as error:
+            # It is found all the same, when this worker's lease has run out.
+            _logger.warning("stream %s not handed over: %r", ended.stream_id, error)
 
 
 @asynccontextmanager
@@ -104,14 +160,8 @@ async def open_generations(
             schedule_automatic_tasks=False,
         ) as worker,
     ):
-        generations = Generations(docket, producer, patience=patience)
-        working = asyncio.create_task(worker.run_forever(), name="generations")
+        generations = Generations(docket, worker, producer, patience=patience)
         try:
             yield generations
         finally:
-            # The worker takes no more tasks from here on, then waits for those it has.
-            working.cancel()
-            await asyncio.sleep(0)
-            generations.hand_over()
-            with suppress(asyncio.CancelledError):
-                await working
+            await generations.left()

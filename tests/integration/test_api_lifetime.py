@@ -24,6 +24,7 @@ def test_a_long_connection_is_cut_and_the_answer_goes_on_from_the_cursor(tmp_pat
         while not seen[-1].startswith(frame.DONE):
             after = frame.offset_of(seen[-1])
             seen += frame.split(caller.resume(server, "c", after=after, wait=5).content)
+        assert "Traceback" not in "".join(server.output)
 
     assert text_of(b"".join(seen)) == "".join(f"w{number} " for number in range(1, 61))
 

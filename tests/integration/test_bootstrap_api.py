@@ -8,6 +8,7 @@ import anyio
 import pytest
 from starlette.types import ASGIApp
 
+from chat_app.bootstrap import services
 from chat_app.config import Settings
 from chat_app.streams import frame
 from tests.support.asgi import request
@@ -106,6 +107,16 @@ async def test_a_stop_is_accepted_while_something_is_answered(caller: Caller, ap
     assert b'"outcome":"stopped"' in rest
     assert rest.endswith(frame.DONE)
     assert (await caller.ask("POST", "/api/chat/holiday/stop")).status == 204
+
+
+async def test_a_server_that_is_told_to_end_takes_no_more_prompts(caller: Caller) -> None:
+    services().generations.leave()
+
+    refused = await caller.send(SHORT)
+
+    assert (refused.status, refused.json()["code"]) == (503, "log_unavailable")
+    assert refused.headers["retry-after"] == "1"
+    assert (await caller.ask("GET", "/api/chat?chatId=holiday")).status == 404
 
 
 async def test_a_viewer_that_leaves_ends_nothing_but_its_own_response(

@@ -13,7 +13,7 @@ from chat_app.generation.llm import Finish
 from chat_app.identity.identity import Identity
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_llm import ScriptedLLM
-from tests.support.server_process import TOO_LONG, ServerProcess, server_process, text_of
+from tests.support.server_process import NEVER, TOO_LONG, ServerProcess, server_process, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +115,58 @@ async def test_when_a_process_ends_another_goes_on_with_what_it_had(
 
     assert other_model.prompts[0].prefix == "To the "
     assert text_of(data) == reply.text == "To the sea."
+
+
+async def test_a_process_that_is_told_to_end_hands_over_without_waiting_for_its_lease(
+    redis_url: str,
+    database: Database,
+    other_process: Database,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    async with (
+        server_process(redis_url, database, model) as here,
+        server_process(redis_url, other_process, other_model) as elsewhere,
+        here.working(redelivery_timeout=NEVER) as working,
+    ):
+        stream_id = await here.ask(alice)
+        await working.schedule(alice, stream_id)
+        model.say("To the ")
+        await here.watch(stream_id, text="To the ")
+
+        async with elsewhere.working(redelivery_timeout=NEVER):
+            working.leave()
+            with anyio.fail_after(TOO_LONG):
+                await other_model.asked()
+            other_model.say("sea.", Finish())
+            data = await elsewhere.everything(stream_id)
+
+    assert model.at_work == 0
+    assert other_model.prompts[0].prefix == "To the "
+    assert text_of(data) == "To the sea."
+
+
+async def test_what_a_leaving_process_is_given_is_left_for_another(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    async with server_process(redis_url, database, model) as here:
+        stream_id = await here.ask(alice)
+        async with here.working(redelivery_timeout=NEVER) as working:
+            await working.schedule(alice, stream_id)
+            working.leave()  # the worker may have the task by now, and has not begun it
+            with pytest.raises(LogUnavailable):
+                await working.schedule(alice, stream_id)
+            await working.left()
+        assert not model.prompts
+
+        async with here.working(redelivery_timeout=NEVER):
+            with anyio.fail_after(TOO_LONG):
+                await model.asked()
+            model.say("To the sea.", Finish())
+            data = await here.everything(stream_id)
+
+    assert text_of(data) == "To the sea."
 
 
 @pytest.mark.parametrize("trouble", ["stop", "pause"])

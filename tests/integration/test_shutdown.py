@@ -28,6 +28,7 @@ def test_it_breaks_the_answer_off_keeps_it_and_is_gone_within_seconds(
                 seen += answer
         [(parts, status)] = rows(server, "SELECT parts, status FROM message WHERE role='assistant'")
 
+    assert "Traceback" not in "".join(server.output)
     assert status == "interrupted"
     assert json.loads(parts)[0]["text"].startswith(text_of(b"".join(seen)))
     assert frame.DONE not in b"".join(seen)

@@ -78,14 +78,19 @@ class ServerProcess:
             return b"".join([batch.data async for batch in follower])
 
     @asynccontextmanager
-    async def working(self, *, name: str = "generations") -> AsyncGenerator[Generations]:
+    async def working(
+        self,
+        *,
+        name: str = "generations",
+        redelivery_timeout: timedelta = timedelta(seconds=1),
+    ) -> AsyncGenerator[Generations]:
         """The task queue, and this process working on it."""
         async with open_generations(
             self.url,
             self.producer,
             name=name,
             concurrency=10,
-            redelivery_timeout=timedelta(seconds=1),
+            redelivery_timeout=redelivery_timeout,
             patience=timedelta(seconds=1),
         ) as generations:
             yield generations
