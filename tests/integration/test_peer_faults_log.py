@@ -29,7 +29,7 @@ from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
-OPTIONS = LogOptions(timeout=timedelta(seconds=2), pulse=timedelta(milliseconds=50))
+OPTIONS = LogOptions(timeout=timedelta(seconds=2), pulse=timedelta(milliseconds=500))
 COMPLETED = Outcome(kind="completed")
 TOO_LONG = 60
 

@@ -1,0 +1,75 @@
+"""A working engine that fails in the ways a test asks for."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chat_app.streams.engine import Engine
+from chat_app.streams.subscription import Subscription
+
+
+class Unforeseen(Exception):
+    """What nobody has thought of."""
+
+
+class FailingEngine(Engine):
+    """Passes everything on to another engine, or raises `Unforeseen` when told to.
+
+    Attributes:
+        shared: As of the other.
+        failures: By the name of a method, how often it will raise; `next` is of subscriptions.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.shared = engine.shared
+        self.failures: Counter[str] = Counter()
+        self._passed_on = engine
+
+    def fail(self, name: str) -> None:
+        """Raise if that is still owed for `name`."""
+        if self.failures[name]:
+            self.failures[name] -= 1
+            raise Unforeseen(name)
+
+    async def run(self, script: str, *, keys: Any, args: Sequence[str | bytes]) -> Any:
+        self.fail("run")
+        return await self._passed_on.run(script, keys=keys, args=args)
+
+    async def append(self, *args: Any, **named: Any) -> Any:
+        self.fail("append")
+        return await self._passed_on.append(*args, **named)
+
+    async def frames(self, key: str, *, after: int, limit: int) -> list[bytes]:
+        return await self._passed_on.frames(key, after=after, limit=limit)
+
+    @asynccontextmanager
+    async def subscription(self) -> AsyncGenerator[Subscription]:
+        async with self._passed_on.subscription() as subscription:
+            yield FailingSubscription(subscription, self)
+
+
+class FailingSubscription(Subscription):
+    """A subscription of a `FailingEngine`."""
+
+    def __init__(self, subscription: Subscription, engine: FailingEngine) -> None:
+        self._passed_on = subscription
+        self._engine = engine
+
+    @property
+    def heard(self) -> float:
+        return self._passed_on.heard
+
+    async def add(self, *channels: str) -> None:
+        await self._passed_on.add(*channels)
+
+    async def ping(self) -> None:
+        await self._passed_on.ping()
+
+    async def next(self) -> tuple[str, bytes | None]:
+        told = await self._passed_on.next()
+        self._engine.fail("next")
+        return told
+
+    async def aclose(self) -> None:
+        await self._passed_on.aclose()
