@@ -77,7 +77,9 @@ class Appender:
             StreamClosed: The stream has ended.
         """
         self._check()
-        self._pending.append(frame.event_json(event))
+        encoded = frame.event_json(event)
+        self._pending_chars += len(encoded)
+        self._pending.append(encoded)
         self._wake(self)
 
     def append_text(self, text: str, *, part_id: str, kind: str = "text-delta") -> None:
