@@ -38,8 +38,9 @@ export function Composer({ ready, answering, accepted, refusals, onSend, onStop 
     if (!answering) setStopping(false);
   }, [answering]);
   useEffect(() => {
-    // On a touch screen the focus would bring up the keyboard.
-    if (ready && matchMedia("(hover: hover)").matches) box.current.focus();
+    // On a touch screen the focus would bring up the keyboard; elsewhere somebody may have it.
+    const free = document.activeElement === document.body;
+    if (ready && free && matchMedia("(hover: hover)").matches) box.current.focus();
   }, [ready]);
   useLayoutEffect(() => {
     box.current.style.height = "auto";

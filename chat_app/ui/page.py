@@ -40,7 +40,7 @@ def add_pages(app: rx.App) -> None:
 
 def _dress(app: rx.App) -> None:
     app.html_lang = "en"
-    app.stylesheets += ["/chat.css", "/conversation.css"]
+    app.stylesheets += ["/chat.css", "/sidebar.css", "/conversation.css"]
     app.head_components.append(rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"))
     app.hydrate_fallback = _shell
     # Reflex' own notice of a lost connection names internal addresses and covers the composer.

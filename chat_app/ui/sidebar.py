@@ -1,58 +1,212 @@
-"""The list of chats."""
+"""The list of chats beside the conversation: what it shows, and what is done to a chat as a whole."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable
 
 import reflex as rx
 
 from chat_app.bootstrap import services
-from chat_app.errors import ChatAppError
+from chat_app.chats.models import ChatId, FoundChat
+from chat_app.errors import ChatAppError, ChatNotFound
+from chat_app.identity.identity import Identity
+from chat_app.ui.chat_list import chat_list
+from chat_app.ui.chat_list.listed import ListedChat, behind, listed
 from chat_app.ui.session import identify
 from chat_app.ui.theme import ICON_BUTTON, icon, page_link
+from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
 
-_LIMIT = 100
+_PAGE, _MOST_PINNED = 50, 100
+_LONGEST_QUERY = 200
 SIDEBAR_ID = "sidebar"
 
 # The sidebar is a popover on a narrow screen; on a wide one hiding it does nothing.
 _CLOSE = f"document.getElementById('{SIDEBAR_ID}').hidePopover()"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedChat:
-    """A chat as a line of the list."""
-
-    id: str
-    title: str
-    answering: bool
-
-
 class SidebarState(rx.State):
-    """The visitor's chats, newest first."""
+    """The visitor's chats, newest first.
 
-    chats: rx.Field[list[ListedChat]] = rx.field(default_factory=list)
+    What one change sends is one page: the others are in a variable of their own.
+
+    Attributes:
+        recent: The first page of those that are not pinned; `earlier` are the pages behind it.
+        more: Whether there are chats behind those.
+        rounds: How often the page has been told the news.
+        found: What the search for `found_for` has found.
+        open_id: The chat that is open, if it is in the list; `open_title` is its newest title.
+        discarded_id: The chat that was deleted last, while it can be taken back.
+    """
+
+    pinned: rx.Field[list[ListedChat]] = rx.field(default_factory=list)
+    recent: rx.Field[list[ListedChat]] = rx.field(default_factory=list)
+    earlier: rx.Field[list[ListedChat]] = rx.field(default_factory=list)
+    more: bool = False
     loaded: bool = False
+    rounds: int = 0
+    found: rx.Field[list[FoundChat]] = rx.field(default_factory=list)
+    found_for: str = ""
+    open_id: str = ""
+    open_title: str = ""
+    discarded_id: str = ""
+    discarded_title: str = ""
+    trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
+    _next: str | None = None
 
     @rx.event
     async def load_chats(self) -> None:
-        """Read the list anew."""
+        """Read the beginning of the list anew."""
+        await self._read()
+
+    @rx.event
+    async def sync(self) -> None:
+        """Tell the news: what has changed, on whatever device or by whatever end of an answer."""
+        await self._read()
+        self.rounds += 1
+
+    @rx.event
+    async def load_more(self) -> None:
+        """Add the next page."""
+        identity = await self._visitor()
+        if identity is None or self._next is None:
+            return
         try:
-            identity = await identify(self)
-            if identity is None:
-                return
-            page = await services().chats.list_chats(identity, limit=_LIMIT)
+            page = await services().chats.list_chats(
+                identity, limit=_PAGE, before=self._next, pinned=False
+            )
+        except ChatAppError:
+            return
+        known = {chat.id for chat in [*self.recent, *self.earlier]}
+        self.earlier = [*self.earlier, *(c for c in map(listed, page.chats) if c.id not in known)]
+        self._next, self.more = page.next, page.next is not None
+
+    @rx.event
+    async def search(self, query: str) -> None:
+        """Find chats by their titles and by what was said in them."""
+        identity = await self._visitor()
+        if identity is None:
+            return
+        try:
+            found = await services().chat_list.search(identity, query[:_LONGEST_QUERY])
+        except ChatAppError as error:
+            self.trouble = explain(error.code)
+            return
+        self.found, self.found_for = list(found), query
+
+    @rx.event
+    async def mark_seen(self, chat_id: str) -> None:
+        """The reader has the chat before their eyes."""
+        if identity := await self._visitor():
+            await self._change(services().chat_list.mark_read(identity, ChatId(chat_id)))
+
+    @rx.event
+    async def rename_chat(self, chat_id: str, title: str) -> None:
+        """Call a chat something else."""
+        if identity := await self._visitor():
+            await self._change(services().upkeep.rename(identity, chat_id=chat_id, title=title))
+
+    @rx.event
+    async def pin_chat(self, chat_id: str, pinned: bool) -> None:
+        """Keep a chat before all others, or no longer."""
+        if identity := await self._visitor():
+            await self._change(
+                services().chat_list.pin(identity, ChatId(chat_id), pinned=bool(pinned))
+            )
+
+    @rx.event
+    async def discard_chat(self, chat_id: str) -> None:
+        """Delete a chat; for a moment it can be taken back."""
+        identity = await self._visitor()
+        if identity is None:
+            return
+        title = next((c.title for c in self._listed_chats() if c.id == chat_id), "The chat")
+        if await self._change(services().chat_list.discard(identity, ChatId(chat_id))):
+            self.discarded_id, self.discarded_title = chat_id, title
+
+    @rx.event
+    async def restore_chat(self, chat_id: str) -> None:
+        """Take back a chat that was just deleted."""
+        self.let_go(chat_id)
+        if identity := await self._visitor():
+            await self._change(services().chat_list.restore(identity, ChatId(chat_id)))
+
+    @rx.event
+    def let_go(self, chat_id: str) -> None:
+        """The time to take a deleted chat back is over, or it was taken back."""
+        if self.discarded_id == chat_id:
+            self.discarded_id = self.discarded_title = ""
+
+    @rx.event
+    def dismiss_trouble(self) -> None:
+        """Take away the notice about what could not be done."""
+        self.trouble = NO_TROUBLE
+
+    async def _visitor(self) -> Identity | None:
+        try:
+            return await identify(self)
+        except ChatAppError:
+            return None  # the conversation says what is wrong
+
+    async def _change(self, change: Awaitable[None]) -> bool:
+        """Do it and show what has become of the list; whether it was done."""
+        try:
+            await change
+        except ChatNotFound:
+            done = False  # deleted on another device: the list says so
+        except ChatAppError as error:
+            self.trouble = explain(error.code)
+            return False
+        else:
+            done = True
+            self.trouble = NO_TROUBLE
+        await self._read()
+        return done
+
+    async def _read(self) -> None:
+        identity = await self._visitor()
+        if identity is None:
+            return
+        chats = services().chats
+        try:
+            pinned = await chats.list_chats(identity, limit=_MOST_PINNED, pinned=True)
+            page = await chats.list_chats(identity, limit=_PAGE, pinned=False)
         except ChatAppError:
             return  # the list is no reason to disturb; the conversation says what is wrong
-        self.chats = [
-            ListedChat(id=chat.id, title=chat.title, answering=chat.answering)
-            for chat in page.chats
-        ]
+        self._show(list(map(listed, pinned.chats)), list(map(listed, page.chats)), page.next)
+
+    def _show(self, pinned: list[ListedChat], recent: list[ListedChat], after: str | None) -> None:
+        """Put a new first page before the pages that were loaded; send only what has changed."""
+        begun = bool(self.earlier) and after is not None
+        earlier = behind(recent, [*self.recent, *self.earlier], but=pinned) if begun else []
+        if pinned != self.pinned:
+            self.pinned = pinned
+        if recent != self.recent:
+            self.recent = recent
+        if earlier != self.earlier:
+            self.earlier = earlier
+        if not earlier:
+            self._next, self.more = after, after is not None
         self.loaded = True
+        self.open_id = self.router.url.path.rstrip("/").rpartition("/")[2]
+        titles = {chat.id: chat.title for chat in self._listed_chats()}
+        self.open_title = titles.get(self.open_id, "")
+
+    def _listed_chats(self) -> list[ListedChat]:
+        return [*self.pinned, *self.recent, *self.earlier]
 
 
-def sidebar() -> rx.Component:
+def sidebar(*foot: rx.Component) -> rx.Component:
     """The list beside the conversation; a drawer on a narrow screen."""
     return rx.el.aside(
         rx.el.div(
-            rx.el.span("Chats", class_name="px-2 text-sm font-semibold"),
+            page_link(
+                icon("M12 5v14", "M5 12h14"),
+                "New chat",
+                to="/",
+                end=True,
+                on_click=rx.call_script(_CLOSE),
+                custom_attrs={"aria-keyshortcuts": "Control+Shift+O Meta+Shift+O"},
+                data_testid="new-chat",
+                class_name="nav-link flex-1 font-medium",
+            ),
             rx.el.button(
                 icon("M18 6 6 18", "m6 6 12 12"),
                 type="button",
@@ -60,23 +214,33 @@ def sidebar() -> rx.Component:
                 aria_label="Close the list of chats",
                 class_name=f"{ICON_BUTTON} md:hidden",
             ),
-            class_name="flex h-11 items-center justify-between",
+            class_name="flex items-center gap-1",
         ),
-        page_link(
-            icon("M12 5v14", "M5 12h14"),
-            "New chat",
-            to="/",
-            end=True,
-            on_click=rx.call_script(_CLOSE),
-            data_testid="new-chat",
-            class_name="nav-link font-medium",
+        rx.cond(SidebarState.trouble.code != "", _trouble()),
+        chat_list(
+            loaded=SidebarState.loaded,
+            pinned=SidebarState.pinned,
+            recent=SidebarState.recent,
+            earlier=SidebarState.earlier,
+            more=SidebarState.more,
+            rounds=SidebarState.rounds,
+            found=SidebarState.found,
+            found_for=SidebarState.found_for,
+            discarded_id=SidebarState.discarded_id,
+            discarded_title=SidebarState.discarded_title,
+            on_sync=SidebarState.sync,
+            on_more=SidebarState.load_more,
+            on_search=SidebarState.search,
+            on_seen=SidebarState.mark_seen,
+            on_rename=SidebarState.rename_chat,
+            on_pin=SidebarState.pin_chat,
+            on_discard=SidebarState.discard_chat,
+            on_restore=SidebarState.restore_chat,
+            on_let_go=SidebarState.let_go,
         ),
-        rx.el.nav(
-            rx.cond(SidebarState.loaded, _chats(), _skeleton()),
-            aria_label="Chats",
-            class_name="-mx-1 min-h-0 flex-1 overflow-y-auto px-1",
-        ),
+        *foot,
         id=SIDEBAR_ID,
+        aria_label="List of chats",
         custom_attrs={"popover": "auto"},
         data_testid="sidebar",
         class_name="sidebar",
@@ -95,52 +259,16 @@ def sidebar_button() -> rx.Component:
     )
 
 
-def _chats() -> rx.Component:
-    return rx.cond(
-        SidebarState.chats.length() > 0,
-        rx.el.ul(
-            rx.foreach(
-                SidebarState.chats,
-                lambda chat: _line(
-                    key=chat.id,
-                    chat_id=chat.id,
-                    title=chat.title,
-                    answering=chat.answering,
-                ),
-            ),
-            class_name="flex flex-col gap-0.5",
-        ),
-        rx.el.p(
-            "Your chats will be listed here.", class_name="px-3 py-2 text-sm text-muted-foreground"
-        ),
-    )
-
-
-@rx.memo
-def _line(
-    rest: rx.RestProp, *, chat_id: rx.Var[str], title: rx.Var[str], answering: rx.Var[bool]
-) -> rx.Component:
-    return rx.el.li(
-        rest,
-        page_link(
-            rx.el.span(title, class_name="min-w-0 flex-1 truncate"),
-            rx.cond(
-                answering,
-                rx.el.span(rx.el.span("answering", class_name="sr-only"), class_name="live-dot"),
-            ),
-            to=f"/chat/{chat_id}",
-            on_click=rx.call_script(_CLOSE),
-            data_testid="chat-link",
-            class_name="nav-link",
-        ),
-    )
-
-
-def _skeleton() -> rx.Component:
+def _trouble() -> rx.Component:
     return rx.el.div(
-        *(
-            rx.el.div(class_name=f"skeleton mx-3 my-3 h-3.5 {width}")
-            for width in ("w-3/4", "w-1/2", "w-2/3")
+        rx.el.span(SidebarState.trouble.cause, class_name="flex-1"),
+        rx.el.button(
+            icon("M18 6 6 18", "m6 6 12 12", size=16),
+            type="button",
+            aria_label="Dismiss",
+            on_click=SidebarState.dismiss_trouble,
+            class_name=ICON_BUTTON,
         ),
-        aria_hidden=True,
+        role="alert",
+        class_name="flex items-center gap-1 rounded-lg border border-danger/30 bg-danger/5 py-1 pl-3 text-sm",
     )

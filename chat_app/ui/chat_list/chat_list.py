@@ -1,0 +1,56 @@
+"""The React component that shows the list of chats, as Reflex sees it."""
+
+from typing import Any
+
+import reflex as rx
+
+# The modules import one another by relative path: each has to be where the component is.
+for _name in ("chat_line.jsx", "chat_menu.jsx", "chat_search.jsx", "undo.jsx"):
+    rx.asset(path=_name, shared=True)
+_component = rx.asset(path="chat_list.jsx", shared=True)
+
+
+def _id_and_title(chat_id: rx.Var[str], title: rx.Var[str]) -> tuple[rx.Var[str], rx.Var[str]]:
+    return chat_id, title
+
+
+def _id_and_pinned(chat_id: rx.Var[str], pinned: rx.Var[bool]) -> tuple[rx.Var[str], rx.Var[bool]]:
+    return chat_id, pinned
+
+
+class ChatListView(rx.Component):
+    """The chats in groups by the reader's own days, with search, rename, pin, export and delete.
+
+    What belongs to the browser happens there: the days, the menus, the focus, the time to take a
+    deleted chat back. While the tab is visible it asks for news every few seconds.
+    """
+
+    library = _component.importable_path
+    tag = "ChatList"
+
+    loaded: rx.Var[bool]
+    pinned: rx.Var[list[Any]]
+    recent: rx.Var[list[Any]]
+    earlier: rx.Var[list[Any]]
+    more: rx.Var[bool]
+    rounds: rx.Var[int]
+    """Grows with each answer to `on_sync`."""
+    found: rx.Var[list[Any]]
+    found_for: rx.Var[str]
+    """The query that `found` answers."""
+    discarded_id: rx.Var[str]
+    discarded_title: rx.Var[str]
+
+    on_sync: rx.EventHandler[rx.event.no_args_event_spec]
+    on_more: rx.EventHandler[rx.event.no_args_event_spec]
+    on_search: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    on_seen: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    on_rename: rx.EventHandler[_id_and_title]
+    on_pin: rx.EventHandler[_id_and_pinned]
+    on_discard: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    on_restore: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    on_let_go: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    """The time to take a chat back is over."""
+
+
+chat_list = ChatListView.create

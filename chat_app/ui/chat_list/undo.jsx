@@ -1,0 +1,45 @@
+/** Says that a chat is deleted, and takes it back if asked in time. The server removes it later. */
+import { useEffect, useRef } from "react";
+import { createPortal } from "react-dom";
+import { useNavigate } from "react-router";
+
+const TIME_MS = 10_000;
+
+/** What is offered, kept here because another page of the application builds everything anew. */
+let offer = { id: "", until: 0, wasOpen: false };
+
+/**
+ * @param {object} props
+ * @param {string} props.id The chat that was deleted last; "" when there is nothing to take back.
+ * @param {string} props.title
+ * @param {string} props.open The chat that is open.
+ */
+export function Undo({ id, title, open, onRestore, onLetGo }) {
+  const navigate = useNavigate();
+  const button = useRef(null);
+  useEffect(() => {
+    if (!id) return undefined;
+    if (offer.id !== id) offer = { id, until: Date.now() + TIME_MS, wasOpen: open === id };
+    button.current?.focus(); // the line that had the focus is gone
+    if (open === id) navigate("/");
+    const timer = setTimeout(() => {
+      localStorage.removeItem(`chat.draft.${id}`);
+      onLetGo(id);
+    }, offer.until - Date.now());
+    return () => clearTimeout(timer);
+  }, [id]);
+  if (!id) return null;
+  const restore = () => {
+    onRestore(id);
+    const { wasOpen } = offer;
+    offer = { id: "", until: 0, wasOpen: false };
+    if (wasOpen) navigate(`/chat/${id}`);
+  };
+  return createPortal(
+    <div className="toast" role="status" data-testid="undo">
+      <span className="chat-title">“{title}” is deleted.</span>
+      <button ref={button} type="button" className="text-button" onClick={restore}>Undo</button>
+    </div>,
+    document.body,
+  );
+}
