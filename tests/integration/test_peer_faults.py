@@ -15,10 +15,12 @@ same Redis.
     a GET after the end                       nothing, until the message was in the database
     a POST is dropped in its first moments    nothing to resume, in 2 of 4 tries
     a GET beside the end                      200 and an empty body
+    a reload while a second POST continues    only what came since the second POST
+    the same message
 
 Viewers who come and go, and a backlog larger than Redis sends to a subscriber, are in
-`test_peer_faults_log.py`. One fault has no counterpart here yet: a second prompt that continues
-the same message.
+`test_peer_faults_log.py`; the AI SDK's own client, reloaded while it continues a message, is in
+`tests/interop`.
 """
 
 import json
@@ -39,7 +41,7 @@ import redis
 
 from chat_app.streams import frame
 from tests.support.app_server import AppServer, running_together
-from tests.support.caller import Caller, Visit, events, prompt, text_of
+from tests.support.caller import Caller, Sending, Visit, events, prompt, text_of
 from tests.support.producing import Answer, answering, named_server
 from tests.support.redis_server import RedisServer, running_redis
 
@@ -348,3 +350,36 @@ def test_a_get_beside_the_end_is_never_an_empty_answer(pair: Pair, caller: Calle
                 answer = asking.result()
                 assert answer.status_code == httpx.codes.OK
                 assert (text_of(answer.content) or message_in(answer.content)) == whole
+
+
+def test_a_reload_while_a_second_post_continues_the_same_message(
+    pair: Pair, caller: Caller
+) -> None:
+    a, b = pair
+    chat = uuid4().hex
+    with caller.send(a, "/demo tokens=150 rate=50 fail=60 words=1", chat=chat) as sending:
+        first = b"".join(sending)
+    body = {"id": chat, "trigger": "continue-message", "messageId": message_id(first)}
+    with Sending(caller.http.stream("POST", f"{a.api}/api/chat", json=body)) as continuing:
+        seen = [next(continuing) for _ in range(20)]
+        with (
+            caller.watch(b, chat) as reloaded,
+            caller.watch(b, chat, after=0) as from_the_beginning,
+        ):
+            compacted = b"".join(reloaded)
+            replayed = b"".join(from_the_beginning)
+        whole = b"".join([*seen, *continuing])
+
+    assert text_of(first) == words(60)
+    assert text_of(whole) == words(150)
+    assert is_exact(whole)
+    assert replayed == whole
+    assert text_of(compacted) == words(150)
+    assert {message_id(data) for data in (first, whole, compacted)} == {body["messageId"]}
+
+
+def message_id(data: bytes) -> str:
+    """Which message a stream is the making of."""
+    start = events(data)[0]
+    assert start["type"] == "start"
+    return start["messageId"]
