@@ -7,9 +7,10 @@ to act by itself.
     session.py       who looks: the cookie, and how a first visitor gets one (`session_gate.jsx`)
     sidebar.py       the list of chats
     conversation.py  one chat: what is shown, and what the reader can do
+    shown.py         what of a chat is shown
     transcript.py    how that looks (`scroll_area.jsx`)
     composer.py      where a prompt is written (`composer.jsx`)
-    live_answer      an answer as it grows; follows its stream without State
+    live_answer      prompts, and answers as they grow; follows their stream without State
     trouble.py       errors in words for the reader
     theme.py         looks shared by all of these
 

@@ -1,34 +1,20 @@
 """The conversation on the page: what it shows, and what the reader can do."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 import reflex as rx
 from reflex.event import EventType
 
 from chat_app.bootstrap import services
-from chat_app.chats.models import Chat, ChatId, StreamRecord
+from chat_app.chats.models import ChatId, StreamRecord
 from chat_app.errors import ChatAppError, ChatNotFound, DatabaseUnavailable, TurnInProgress
 from chat_app.identity.identity import Identity
+from chat_app.turn import Turn
+from chat_app.turns import Turns
 from chat_app.ui.session import identify
+from chat_app.ui.shown import MISHAPS, ShownMessage, shown_messages, unanswered_stream
 from chat_app.ui.sidebar import SidebarState
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownMessage:
-    """A message as the page shows it.
-
-    Attributes:
-        status: How it came to its end; "" while it is being written.
-        live: Whether the browser has to follow `stream_id` to see it.
-    """
-
-    id: str
-    role: str
-    text: str
-    status: str = ""
-    live: bool = False
-    stream_id: str = ""
 
 
 class ConversationState(rx.State):
@@ -41,8 +27,10 @@ class ConversationState(rx.State):
         view: `loading` until the server has spoken, then `new`, `chat`, `not_found` or
             `unavailable`.
         shown_chat_id: The chat on the page; "" before the first prompt of a new one.
-        trouble: Why the newest answer failed.
-        send_trouble: Why the newest prompt was refused.
+        ended: How the newest answer ended; "" while it is being written.
+        trouble: Why there is no whole answer.
+        send_trouble: Why the newest wish was refused.
+        owed_id: Id of the reply that is owed.
         accepted: Id of the newest prompt that became a turn.
         refusals: How many prompts were refused.
     """
@@ -52,8 +40,10 @@ class ConversationState(rx.State):
     title: str = ""
     messages: rx.Field[list[ShownMessage]] = rx.field(default_factory=list)
     answering: bool = False
+    ended: str = ""
     trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
     send_trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
+    owed_id: str = ""
     accepted: str = ""
     refusals: int = 0
 
@@ -79,25 +69,74 @@ class ConversationState(rx.State):
     @rx.event
     async def send(self, text: str, message_id: str) -> EventType[()] | None:
         """Ask. The id makes a repeated request one turn, and on the empty page one chat."""
-        identity = await self._visitor()
-        if identity is None:
-            return None
         is_new = not self.shown_chat_id
         chat_id = chat_of_prompt(message_id, shown_chat_id=self.shown_chat_id)
-        try:
-            await services().rates.prompt(identity)
-            turn = await services().turns.send(
+        turn = await self._begin(
+            lambda turns, identity: turns.send(
                 identity, chat_id=chat_id, message_id=message_id, text=text
+            ),
+            chat_id=chat_id,
+        )
+        if turn is None:
+            return None
+        self.accepted = message_id
+        return _after_sending(turn.chat_id, is_new=is_new)
+
+    @rx.event
+    async def edit(self, edited_id: str, text: str, message_id: str) -> EventType[()] | None:
+        """Ask in other words: beside the prompt that is there, which stays."""
+        turn = await self._begin(
+            lambda turns, identity: turns.edit(
+                identity,
+                chat_id=self.shown_chat_id,
+                message_id=message_id,
+                edited_id=edited_id,
+                text=text,
+            )
+        )
+        if turn is None:
+            return None
+        self.accepted = message_id
+        return SidebarState.load_chats
+
+    @rx.event
+    async def regenerate(self, message_id: str) -> EventType[()] | None:
+        """Have another reply made beside the one that is there, which stays."""
+        turn = await self._begin(
+            lambda turns, identity: turns.regenerate(
+                identity, chat_id=self.shown_chat_id, message_id=message_id
+            )
+        )
+        return None if turn is None else SidebarState.load_chats
+
+    @rx.event
+    async def continue_reply(self, message_id: str) -> EventType[()] | None:
+        """Go on with a reply that ended too early."""
+        turn = await self._begin(
+            lambda turns, identity: turns.continue_(
+                identity, chat_id=self.shown_chat_id, message_id=message_id
+            )
+        )
+        return None if turn is None else SidebarState.load_chats
+
+    @rx.event
+    async def retry(self) -> EventType[()] | None:
+        """Try for the answer that is owed once more; what there is of it stays."""
+        return await self.continue_reply(self.owed_id)
+
+    @rx.event
+    async def show_branch(self, message_id: str) -> None:
+        """Show the branch of the chat in which a message is."""
+        identity = await self._visitor()
+        if identity is None:
+            return
+        try:
+            await services().upkeep.activate(
+                identity, chat_id=self.shown_chat_id, message_id=message_id
             )
         except ChatAppError as error:
             self._refuse(error)
-            if isinstance(error, TurnInProgress):
-                await self._show(identity, chat_id)
-            return None
-        self.send_trouble = NO_TROUBLE
-        self.accepted = message_id
-        await self._show(identity, turn.chat_id)
-        return _after_sending(turn.chat_id, is_new=is_new)
+        await self._show(identity, self.shown_chat_id)
 
     @rx.event
     async def stop(self) -> None:
@@ -127,6 +166,25 @@ class ConversationState(rx.State):
         """Take away the notice about a refused prompt."""
         self.send_trouble = NO_TROUBLE
 
+    async def _begin(
+        self, ask: Callable[[Turns, Identity], Awaitable[Turn]], *, chat_id: str = ""
+    ) -> Turn | None:
+        """Begin a turn and show it; None when it was refused, and the page says why."""
+        identity = await self._visitor()
+        if identity is None:
+            return None
+        try:
+            await services().rates.prompt(identity)
+            turn = await ask(services().turns, identity)
+        except ChatAppError as error:
+            self._refuse(error)
+            if isinstance(error, TurnInProgress):
+                await self._show(identity, chat_id or self.shown_chat_id)
+            return None
+        self.send_trouble = NO_TROUBLE
+        await self._show(identity, turn.chat_id)
+        return turn
+
     async def _visitor(self) -> Identity | None:
         """Who asks; None when there is nothing left to do but to show why."""
         try:
@@ -138,7 +196,7 @@ class ConversationState(rx.State):
             return None
 
     def _leave(self) -> None:
-        self.shown_chat_id = self.title = ""
+        self.shown_chat_id = self.title = self.ended = self.owed_id = ""
         self.messages = []
         self.answering = False
         self.trouble = self.send_trouble = NO_TROUBLE
@@ -156,7 +214,9 @@ class ConversationState(rx.State):
         self.title = chat.title
         self.messages = shown_messages(chat, stream)
         self.answering = stream is not None and stream.outcome is None
-        self.trouble = _trouble_of(stream)
+        self.ended = "" if self.answering else _end_of(self.messages, stream)
+        self.owed_id = "" if stream is None else stream.reply_id
+        self.trouble = _trouble_of(stream, self.messages)
 
     def _refuse(self, error: ChatAppError) -> None:
         self.refusals += 1
@@ -171,46 +231,18 @@ def chat_of_prompt(message_id: str, *, shown_chat_id: str) -> str:
     return shown_chat_id or message_id
 
 
-def unanswered_stream(chat: Chat) -> StreamRecord | None:
-    """The stream that owes the chat an answer, open or failed; None when nothing is owed.
-
-    The rule of resuming: an answer is owed when the last message is the user's, or unfinished. One
-    that was to be made anew and came to nothing is owed beside the one that is there.
-    """
-    stream = chat.newest_stream
-    path = chat.active_path
-    if stream is None or not path:
-        return None
-    last = path[-1]
-    if stream.outcome is None:
-        return stream
-    if last.id == stream.reply_id:
-        owed = last.status != "complete"
-    else:
-        came_to_nothing = all(message.id != stream.reply_id for message in chat.messages)
-        beside = stream.outcome == "failed" and stream.prompt_id == last.parent_id
-        owed = last.role == "user" or (beside and came_to_nothing)
-    return stream if owed else None
+def _end_of(messages: list[ShownMessage], stream: StreamRecord | None) -> str:
+    """How the newest answer ended: as the stream that owes one did, else as the last message."""
+    if stream is not None and stream.outcome is not None:
+        return stream.outcome
+    return messages[-1].status if messages else ""
 
 
-def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage]:
-    """The messages of a chat, and the answer that is being written at its place among them."""
-    live_id = stream.reply_id if stream is not None and stream.outcome is None else None
-    shown = [
-        ShownMessage(id=message.id, role=message.role, text=message.text, status=message.status)
-        for message in chat.active_path
-        if message.id != live_id
-    ]
-    if stream is not None and live_id is not None:
-        prefix = next((message.text for message in chat.active_path if message.id == live_id), "")
-        shown.append(
-            ShownMessage(id=live_id, role="assistant", text=prefix, live=True, stream_id=stream.id)
-        )
-    return shown
-
-
-def _trouble_of(stream: StreamRecord | None) -> Trouble:
-    if stream is None or stream.outcome not in {"failed", "interrupted"}:
+def _trouble_of(stream: StreamRecord | None, messages: list[ShownMessage]) -> Trouble:
+    """Why there is no whole answer; a partial says by itself that it was stopped or cut off."""
+    if stream is None or stream.outcome not in MISHAPS:
+        return NO_TROUBLE
+    if stream.outcome != "failed" and messages[-1].id == stream.reply_id:
         return NO_TROUBLE
     return explain(stream.error_code or stream.outcome)
 

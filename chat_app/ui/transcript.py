@@ -3,7 +3,7 @@
 import reflex as rx
 
 from chat_app.ui.conversation import ConversationState
-from chat_app.ui.live_answer import answer
+from chat_app.ui.live_answer import answer, prompt
 from chat_app.ui.theme import ALARM, COLUMN, PRIMARY_LINK, page_link
 
 _scroll_area = rx.asset(path="scroll_area.jsx", shared=True)
@@ -54,15 +54,30 @@ def _messages() -> rx.Component:
             ConversationState.messages,
             lambda message: rx.cond(
                 message.role == "user",
-                _prompt(key=message.id, message_id=message.id, text=message.text),
+                _prompt(
+                    key=message.id,
+                    message_id=message.id,
+                    text=message.text,
+                    place=message.place,
+                    places=message.places,
+                    before=message.before,
+                    after=message.after,
+                ),
                 _reply(
                     key=message.id,
                     message_id=message.id,
                     chat_id=ConversationState.shown_chat_id,
                     stream_id=message.stream_id,
                     text=message.text,
+                    reasoning=message.reasoning,
                     status=message.status,
                     live=message.live,
+                    details=message.details,
+                    continuable=message.continuable,
+                    place=message.place,
+                    places=message.places,
+                    before=message.before,
+                    after=message.after,
                 ),
             ),
         ),
@@ -71,18 +86,32 @@ def _messages() -> rx.Component:
         aria_label="Conversation",
         aria_live="off",
         data_testid="messages",
-        class_name=f"{COLUMN} flex flex-col gap-6 pt-6 pb-10",
+        custom_attrs={"data-answering": ConversationState.answering},
+        class_name=f"{COLUMN} messages",
     )
 
 
 @rx.memo
-def _prompt(rest: rx.RestProp, *, message_id: rx.Var[str], text: rx.Var[str]) -> rx.Component:
-    return rx.el.div(
+def _prompt(
+    rest: rx.RestProp,
+    *,
+    message_id: rx.Var[str],
+    text: rx.Var[str],
+    place: rx.Var[int],
+    places: rx.Var[int],
+    before: rx.Var[str],
+    after: rx.Var[str],
+) -> rx.Component:
+    return prompt(
         rest,
-        text,
-        data_testid="prompt-message",
-        custom_attrs={"data-message-id": message_id},
-        class_name="bubble",
+        message_id=message_id,
+        text=text,
+        place=place,
+        places=places,
+        before=before,
+        after=after,
+        on_edit=ConversationState.edit,
+        on_show=ConversationState.show_branch,
     )
 
 
@@ -94,8 +123,15 @@ def _reply(
     chat_id: rx.Var[str],
     stream_id: rx.Var[str],
     text: rx.Var[str],
+    reasoning: rx.Var[str],
     status: rx.Var[str],
     live: rx.Var[bool],
+    details: rx.Var[str],
+    continuable: rx.Var[bool],
+    place: rx.Var[int],
+    places: rx.Var[int],
+    before: rx.Var[str],
+    after: rx.Var[str],
 ) -> rx.Component:
     return answer(
         rest,
@@ -103,20 +139,40 @@ def _reply(
         chat_id=chat_id,
         stream_id=stream_id,
         text=text,
+        reasoning=reasoning,
         status=status,
         live=live,
+        details=details,
+        continuable=continuable,
+        place=place,
+        places=places,
+        before=before,
+        after=after,
         on_settled=ConversationState.take_over,
+        on_continue=ConversationState.continue_reply,
+        on_regenerate=ConversationState.regenerate,
+        on_show=ConversationState.show_branch,
     )
 
 
 def _failure() -> rx.Component:
     return rx.el.div(
-        rx.el.strong(ConversationState.trouble.cause),
-        rx.el.span(ConversationState.trouble.remedy, class_name="text-muted-foreground"),
-        rx.el.code(ConversationState.trouble.code, class_name="text-xs text-muted-foreground"),
+        rx.el.div(
+            rx.el.strong(ConversationState.trouble.cause),
+            rx.el.span(ConversationState.trouble.remedy, class_name="text-muted-foreground"),
+            rx.el.code(ConversationState.trouble.code, class_name="text-xs text-muted-foreground"),
+            class_name="flex min-w-0 flex-1 flex-col gap-1",
+        ),
+        rx.el.button(
+            "Retry",
+            type="button",
+            on_click=ConversationState.retry,
+            data_testid="retry",
+            class_name="quiet-button",
+        ),
         role="alert",
         data_testid="answer-trouble",
-        class_name=ALARM,
+        class_name=f"{ALARM} !flex-row items-center",
     )
 
 

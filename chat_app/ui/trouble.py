@@ -37,6 +37,7 @@ _WORDS = {
     "provider_unavailable": ("The model could not be reached, or broke off.", "Ask again."),
     "provider_throttled": ("The model takes no more requests for now.", "Ask again in a minute."),
     "prompt_rejected": ("The model refuses this prompt.", "Ask in other words."),
+    "stopped": ("You stopped the answer before its first word.", "Ask again if you like."),
     "interrupted": (
         "The answer was cut off and could not be continued.",
         "What had arrived is kept. Ask again.",

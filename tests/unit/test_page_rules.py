@@ -17,7 +17,8 @@ from chat_app.chats.models import (
     StreamRecord,
 )
 from chat_app.streams.model import OutcomeKind, StreamId
-from chat_app.ui.conversation import chat_of_prompt, shown_messages, unanswered_stream
+from chat_app.ui.conversation import chat_of_prompt
+from chat_app.ui.shown import shown_messages, unanswered_stream
 from chat_app.ui.trouble import NO_TROUBLE, explain
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,5 +1,5 @@
-"""The answer as it grows in the browser: markdown, attached to its stream by HTTP."""
+"""A message in the browser: prompts, and answers that grow, attached to their stream by HTTP."""
 
-from chat_app.ui.live_answer.answer import answer
+from chat_app.ui.live_answer.answer import answer, prompt
 
-__all__ = ["answer"]
+__all__ = ["answer", "prompt"]

@@ -4,15 +4,21 @@
  * It is one component instance from the first thought to the stored message, so nothing moves when
  * an answer ends. What the stream's end means for the page is decided by the server's state.
  */
-import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useLayoutEffect, useRef, useSyncExternalStore } from "react";
 
 import { getBackendURL } from "$/utils/state";
 import env from "$/env.json";
 
+import { AgainIcon, Branches, CopyButton, IconButton } from "./actions.jsx";
 import { attach, retry, snapshotOf, takeReport } from "./attach.js";
 import { Markdown } from "./markdown.jsx";
+import { Reasoning } from "./reasoning.jsx";
 
-const NOTES = { stopped: "Stopped", failed: "Failed", interrupted: "Interrupted" };
+const NOTES = {
+  stopped: "You stopped this answer.",
+  failed: "The answer broke off here.",
+  interrupted: "The answer was interrupted here.",
+};
 
 /**
  * @param {object} props
@@ -20,35 +26,50 @@ const NOTES = { stopped: "Stopped", failed: "Failed", interrupted: "Interrupted"
  * @param {string} props.chatId
  * @param {string} props.streamId The open stream, while `live`.
  * @param {string} props.text Stored text.
+ * @param {string} props.reasoning Stored reasoning.
  * @param {string} props.status How the stored answer ended; anything but a mishap shows as `done`.
  * @param {boolean} props.live Whether the answer is still being written.
+ * @param {string} props.details By which model, in what time, of what length.
+ * @param {boolean} props.continuable Whether it ended too early and can be gone on with.
+ * @param {number} props.place Which of `places` answers at this place it is, between `before` and
+ *   `after`; see `Branches`.
  * @param {(outcome: string, code: string) => void} [props.onSettled] The stream has closed, or the
  *   server has refused it: the database knows more. Each is told once.
  * @param {(status: string) => void} [props.onStatus]
+ * @param {(messageId: string) => void} [props.onContinue]
+ * @param {(messageId: string) => void} [props.onRegenerate]
+ * @param {(messageId: string) => void} [props.onShow] Another answer at this place is wanted.
  */
-export function Answer({ messageId, chatId, streamId, text, status, live, onSettled, onStatus }) {
+export function Answer(props) {
+  const { messageId, chatId, streamId, live, onSettled, onStatus } = props;
   const key = live ? streamId || `${chatId}/${messageId}` : null;
   const stream = useStream(key, chatId, streamId);
-  const shown = live ? stream.text || text : text;
-  const state = live ? stream.status : statusOfStored(status);
+  const text = live ? stream.text || props.text : props.text;
+  const reasoning = live ? stream.reasoning || props.reasoning : props.reasoning;
+  const status = live ? stream.status : statusOfStored(props.status);
   const growing = live && !stream.settled;
 
   useReports(key, stream, onSettled, onStatus);
-  const root = useRawText(shown);
+  const root = useRawText(text);
   return (
     <article
       ref={root}
       className="answer"
       data-testid="answer"
       data-message-id={messageId}
-      data-status={state}
+      data-status={status}
       aria-busy={growing}
       aria-label="Answer"
     >
-      {shown ? <Markdown text={shown} /> : growing && <Thinking />}
-      <footer className="answer-foot">
-        {shown && <CopyButton text={shown} />}
-        {growing ? <Connection status={state} onRetry={() => retry(key)} /> : <Note status={state} />}
+      {reasoning && <Reasoning text={reasoning} thinking={growing && !text} />}
+      {text ? <Markdown text={text} /> : growing && !reasoning && <Thinking />}
+      {!growing && <Ending {...props} status={status} />}
+      <footer className="message-foot">
+        {growing ? (
+          <Connection status={status} onRetry={() => retry(key)} />
+        ) : (
+          <Actions {...props} text={text} />
+        )}
       </footer>
     </article>
   );
@@ -114,62 +135,31 @@ function Connection({ status, onRetry }) {
   );
 }
 
-function Note({ status }) {
+/** That it ended too early, and the way on. */
+function Ending({ messageId, status, continuable, onContinue }) {
   const note = NOTES[status];
-  return note ? <span className="answer-note">{note}</span> : null;
-}
-
-function CopyButton({ text }) {
-  const [copied, setCopied] = useState(false);
-  useEffect(() => {
-    if (!copied) return undefined;
-    const timer = setTimeout(() => setCopied(false), 2_000);
-    return () => clearTimeout(timer);
-  }, [copied]);
+  if (!note && !continuable) return null;
   return (
-    <button
-      type="button"
-      className="icon-button"
-      data-testid="copy-answer"
-      aria-label="Copy answer"
-      title="Copy answer"
-      onClick={() => copyText(text).then(setCopied)}
-    >
-      {copied ? <CheckIcon /> : <CopyIcon />}
-      <span className="sr-only" aria-live="polite">{copied ? "Copied" : ""}</span>
-    </button>
+    <p className="answer-end">
+      {note ?? "The answer has reached the length the model is allowed."}
+      {continuable && (
+        <button type="button" className="text-button idle-only" data-testid="continue" onClick={() => onContinue?.(messageId)}>
+          Continue
+        </button>
+      )}
+    </p>
   );
 }
 
-/** Resolves to whether the text is in the clipboard, which plain-http pages may only reach the old way. */
-async function copyText(text) {
-  if (navigator.clipboard) {
-    return navigator.clipboard.writeText(text).then(() => true, () => false);
-  }
-  const area = document.createElement("textarea");
-  area.value = text;
-  area.className = "sr-only";
-  document.body.append(area);
-  area.select();
-  const copied = document.execCommand("copy");
-  area.remove();
-  return copied;
-}
-
-const ICON = {
-  width: 16, height: 16, viewBox: "0 0 24 24", fill: "none", stroke: "currentColor",
-  strokeWidth: 2, strokeLinecap: "round", strokeLinejoin: "round", "aria-hidden": true,
-};
-
-function CopyIcon() {
+function Actions({ messageId, text, details, onRegenerate, onShow, ...rest }) {
   return (
-    <svg {...ICON}>
-      <rect x="9" y="9" width="12" height="12" rx="2" />
-      <path d="M5 15a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2h8a2 2 0 0 1 2 2" />
-    </svg>
+    <>
+      {text && <CopyButton text={text} label="Copy answer" data-testid="copy-answer" />}
+      <IconButton className="idle-only" label="Answer anew" data-testid="regenerate" onClick={() => onRegenerate?.(messageId)}>
+        <AgainIcon />
+      </IconButton>
+      <Branches {...rest} onShow={onShow} />
+      <span className="details" data-testid="details">{details}</span>
+    </>
   );
-}
-
-function CheckIcon() {
-  return <svg {...ICON}><path d="M20 6 9 17l-5-5" /></svg>;
 }

@@ -1,0 +1,121 @@
+/**
+ * A prompt: what was asked, and the way to ask it in other words.
+ *
+ * An edited prompt keeps its id however often it is sent: it can never become two turns.
+ */
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
+
+import { Branches, CopyButton, EditIcon, IconButton } from "./actions.jsx";
+
+/** Sent to `window` by whoever wants the newest prompt to be edited. */
+const EDIT_LAST = "chat:edit-last";
+
+/**
+ * @param {object} props
+ * @param {string} props.messageId
+ * @param {string} props.text
+ * @param {number} props.place Which of `places` prompts at this place it is, between `before` and
+ *   `after`; see `Branches`.
+ * @param {(editedId: string, text: string, messageId: string) => void} [props.onEdit]
+ * @param {(messageId: string) => void} [props.onShow] Another prompt at this place is wanted.
+ */
+export function Prompt({ messageId, text, onEdit, onShow, ...branches }) {
+  const root = useRef(null);
+  const cameFrom = useRef(null);
+  const [editing, setEditing] = useState(false);
+
+  const edit = () => {
+    cameFrom.current = document.activeElement;
+    setEditing(true);
+  };
+  const cancel = () => {
+    setEditing(false);
+    // After the buttons are there again: the focus may have been on one of them.
+    requestAnimationFrame(() => (cameFrom.current?.isConnected ? cameFrom.current : root.current?.querySelector("[data-testid=edit]"))?.focus());
+  };
+  useEffect(() => {
+    const onEditLast = () => isLast(root.current) && isIdle(root.current) && edit();
+    window.addEventListener(EDIT_LAST, onEditLast);
+    return () => window.removeEventListener(EDIT_LAST, onEditLast);
+  }, []);
+
+  if (editing) {
+    return (
+      <div ref={root} className="prompt prompt-edited">
+        <Editor text={text} onCancel={cancel} onSend={(edited, id) => onEdit?.(messageId, edited, id)} />
+      </div>
+    );
+  }
+  return (
+    <div ref={root} className="prompt">
+      <div className="bubble" data-testid="prompt-message" data-message-id={messageId}>{text}</div>
+      <div className="message-foot prompt-foot">
+        <CopyButton text={text} label="Copy message" data-testid="copy-prompt" />
+        <IconButton className="idle-only" label="Edit message" data-testid="edit" onClick={edit}>
+          <EditIcon />
+        </IconButton>
+        <Branches {...branches} onShow={onShow} />
+      </div>
+    </div>
+  );
+}
+
+function Editor({ text: before, onSend, onCancel }) {
+  const box = useRef(null);
+  const id = useRef(newId());
+  const [text, setText] = useState(before);
+  const sendable = text.trim() !== "" && text !== before;
+
+  useEffect(() => {
+    box.current.focus();
+    box.current.setSelectionRange(before.length, before.length);
+  }, []);
+  useLayoutEffect(() => {
+    box.current.style.height = "auto";
+    box.current.style.height = `${box.current.scrollHeight}px`;
+  }, [text]);
+
+  const change = (event) => {
+    setText(event.target.value);
+    id.current = newId(); // another text is another prompt
+  };
+  const send = () => {
+    if (!sendable) return;
+    onSend(text, id.current);
+    document.querySelector("[data-testid=prompt]")?.focus();
+  };
+  const onKeyDown = (event) => {
+    if (event.nativeEvent.isComposing) return; // the keys belong to the input method
+    if (event.key === "Escape") {
+      event.preventDefault();
+      event.stopPropagation();
+      onCancel();
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      send();
+    }
+  };
+  return (
+    <>
+      <textarea ref={box} rows={1} value={text} aria-label="Edit message" data-testid="edit-box" onChange={change} onKeyDown={onKeyDown} />
+      <div className="edit-buttons">
+        <button type="button" className="quiet-button" onClick={onCancel}>Cancel</button>
+        <button type="button" className="send-button" disabled={!sendable} data-testid="send-edit" onClick={send}>Send</button>
+      </div>
+    </>
+  );
+}
+
+function isLast(prompt) {
+  return [...document.querySelectorAll(".prompt")].at(-1) === prompt;
+}
+
+function isIdle(prompt) {
+  return prompt.closest("[data-answering=true]") === null;
+}
+
+/** 128 random bits as hex; `crypto.randomUUID` is missing on plain-http pages. */
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

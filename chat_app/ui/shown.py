@@ -1,0 +1,143 @@
+"""A chat as the page shows it, made from what the database tells."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chat_app.chats.models import Chat, Message, MessageId, StreamRecord
+
+MISHAPS = ("stopped", "failed", "interrupted")
+_SECOND = 1000  # ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownMessage:
+    """A message as the page shows it.
+
+    Attributes:
+        reasoning: What the model thought before it answered.
+        status: How it came to its end; "" while it is being written.
+        live: Whether the browser has to follow `stream_id` to see it.
+        details: By which model, in what time, of what length.
+        continuable: Whether it ended too early, and the chat has not gone on since.
+        place: Which of the `places` messages at this place of the chat it is, from 1.
+        before: Id of the one at the same place made before it; "" if it is the first.
+        after: Id of the one made after it; "" if it is the last.
+    """
+
+    id: str
+    role: str
+    text: str
+    reasoning: str = ""
+    status: str = ""
+    live: bool = False
+    stream_id: str = ""
+    details: str = ""
+    continuable: bool = False
+    place: int = 1
+    places: int = 1
+    before: str = ""
+    after: str = ""
+
+
+def unanswered_stream(chat: Chat) -> StreamRecord | None:
+    """The stream that owes the chat an answer, open or failed; None when nothing is owed.
+
+    The rule of resuming: an answer is owed when the last message is the user's, or unfinished. One
+    that was to be made anew and came to nothing is owed beside the one that is there.
+    """
+    stream = chat.newest_stream
+    path = chat.active_path
+    if stream is None or not path:
+        return None
+    last = path[-1]
+    if stream.outcome is None:
+        return stream
+    if last.id == stream.reply_id:
+        owed = last.status != "complete"
+    else:
+        came_to_nothing = all(message.id != stream.reply_id for message in chat.messages)
+        beside = stream.outcome == "failed" and stream.prompt_id == last.parent_id
+        owed = last.role == "user" or (beside and came_to_nothing)
+    return stream if owed else None
+
+
+def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage]:
+    """The messages of a chat, and the answer that is being written at its place among them."""
+    live_id = stream.reply_id if stream is not None and stream.outcome is None else None
+    path = chat.active_path
+    siblings = _siblings(chat)
+    shown = [
+        _shown(message, siblings[message.parent_id], is_last=message is path[-1])
+        for message in path
+        if message.id != live_id
+    ]
+    if stream is not None and live_id is not None:
+        partial = next((message for message in path if message.id == live_id), None)
+        parent_id = stream.prompt_id if partial is None else partial.parent_id
+        shown.append(
+            ShownMessage(
+                id=live_id,
+                role="assistant",
+                text="" if partial is None else partial.text,
+                reasoning="" if partial is None else reasoning_of(partial),
+                live=True,
+                stream_id=stream.id,
+                **_place(live_id, siblings[parent_id]),
+            )
+        )
+    return shown
+
+
+def reasoning_of(message: Message) -> str:
+    """The text of its reasoning parts, joined."""
+    return "".join(part["text"] for part in message.parts if part.get("type") == "reasoning")
+
+
+def details_of(meta: Mapping[str, Any]) -> str:
+    """By which model, in what time, of what length; as much of it as is known.
+
+    Args:
+        meta: What is known of the making of a reply: `Message.meta`.
+    """
+    told = [str(meta["model"])] if "model" in meta else []
+    if "duration_ms" in meta:
+        told.append(f"{meta['duration_ms'] / _SECOND:.1f} s")
+    if "completion_tokens" in meta:
+        told.append(f"{meta['completion_tokens']:,} tokens")
+    return " · ".join(told)
+
+
+def _shown(message: Message, siblings: list[MessageId], *, is_last: bool) -> ShownMessage:
+    cut = message.status in MISHAPS or message.meta.get("finish_reason") == "length"
+    return ShownMessage(
+        id=message.id,
+        role=message.role,
+        text=message.text,
+        reasoning=reasoning_of(message),
+        status=message.status,
+        details=details_of(message.meta),
+        continuable=is_last and cut,
+        **_place(message.id, siblings),
+    )
+
+
+def _siblings(chat: Chat) -> dict[MessageId | None, list[MessageId]]:
+    """What follows upon each message, in the order of making, with the reply under way."""
+    children: dict[MessageId | None, list[MessageId]] = {}
+    for message in chat.messages:
+        children.setdefault(message.parent_id, []).append(message.id)
+    stream = chat.open_stream
+    if stream is not None and all(message.id != stream.reply_id for message in chat.messages):
+        children.setdefault(stream.prompt_id, []).append(stream.reply_id)
+    return children
+
+
+def _place(message_id: MessageId, siblings: list[MessageId]) -> dict[str, Any]:
+    index = siblings.index(message_id)
+    return {
+        "place": index + 1,
+        "places": len(siblings),
+        "before": siblings[index - 1] if index else "",
+        "after": siblings[index + 1] if index + 1 < len(siblings) else "",
+    }

@@ -1,0 +1,119 @@
+"""What the page shows of a message: its versions, how it was made, and whether it can go on."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import pytest
+
+from chat_app.chats.models import Chat, ChatId, Message, MessageId, MessageStatus, StreamRecord
+from chat_app.streams.model import StreamId
+from chat_app.ui.shown import ShownMessage, details_of, shown_messages
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def message(
+    message_id: str,
+    role: Literal["user", "assistant"],
+    *,
+    after: str | None,
+    status: MessageStatus = "complete",
+    meta: dict[str, Any] | None = None,
+) -> Message:
+    return Message(
+        id=MessageId(message_id),
+        role=role,
+        parts=({"type": "reasoning", "text": "Hm."}, {"type": "text", "text": message_id}),
+        status=status,
+        created_at=NOW,
+        parent_id=None if after is None else MessageId(after),
+        meta=meta or {},
+    )
+
+
+def open_stream(reply_id: str) -> StreamRecord:
+    return StreamRecord(
+        id=StreamId("stream"),
+        chat_id=ChatId("chat"),
+        prompt_id=MessageId("prompt"),
+        reply_id=MessageId(reply_id),
+        model="demo",
+        created_at=NOW,
+        outcome=None,
+        error_code=None,
+        closed_at=None,
+    )
+
+
+def show(*messages: Message, active: str, stream: StreamRecord | None = None) -> list[ShownMessage]:
+    chat = Chat(
+        id=ChatId("chat"),
+        title="",
+        created_at=NOW,
+        updated_at=NOW,
+        messages=messages,
+        newest_stream=stream,
+        active_message_id=MessageId(active),
+    )
+    return shown_messages(chat, stream)
+
+
+PROMPT = message("prompt", "user", after=None)
+FIRST = message("first", "assistant", after="prompt")
+SECOND = message("second", "assistant", after="prompt", status="stopped")
+LATER = message("later", "user", after="second")
+
+
+def test_a_message_knows_the_others_at_its_place() -> None:
+    _, second, _ = show(PROMPT, FIRST, SECOND, LATER, active="later")
+
+    assert (second.place, second.places, second.before, second.after) == (2, 2, "first", "")
+
+
+def test_the_reply_that_is_being_made_has_its_place_too() -> None:
+    _, live = show(PROMPT, FIRST, active="first", stream=open_stream("new"))
+
+    assert live.live
+    assert (live.place, live.places, live.before) == (2, 2, "first")
+
+
+def test_a_reply_that_is_being_continued_keeps_its_place_and_its_reasoning() -> None:
+    _, live = show(PROMPT, FIRST, SECOND, active="second", stream=open_stream("first"))
+
+    assert (live.id, live.text, live.reasoning) == ("first", "first", "Hm.")
+    assert (live.place, live.places, live.after) == (1, 2, "second")
+
+
+@pytest.mark.parametrize(
+    ("reply", "continuable"),
+    [
+        (FIRST, False),
+        (SECOND, True),
+        (message("cut", "assistant", after="prompt", status="interrupted"), True),
+        (message("broken", "assistant", after="prompt", status="failed"), True),
+        (message("long", "assistant", after="prompt", meta={"finish_reason": "length"}), True),
+    ],
+)
+def test_what_ended_too_early_can_go_on(reply: Message, continuable: bool) -> None:
+    assert show(PROMPT, reply, active=reply.id)[-1].continuable is continuable
+
+
+def test_a_chat_that_went_on_leaves_a_stopped_reply_as_it_is() -> None:
+    _, second, _ = show(PROMPT, SECOND, LATER, active="later")
+
+    assert not second.continuable
+
+
+@pytest.mark.parametrize(
+    ("meta", "told"),
+    [
+        ({}, ""),
+        ({"model": "demo"}, "demo"),
+        (
+            {"model": "demo", "duration_ms": 1234, "completion_tokens": 1500},
+            "demo · 1.2 s · 1,500 tokens",
+        ),
+    ],
+)
+def test_the_details_are_what_is_known(meta: dict[str, Any], told: str) -> None:
+    assert details_of(meta) == told
