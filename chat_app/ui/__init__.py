@@ -5,11 +5,12 @@ to act by itself.
 
     page.py          the two pages, and what frames both
     session.py       who looks: the cookie, and how a first visitor gets one (`session_gate.jsx`)
-    sidebar.py       the list of chats
+    sidebar.py       the list of chats: what is in it (`chat_list`: how that looks and behaves)
     conversation.py  one chat: what is shown, and what the reader can do
     shown.py         what of a chat is shown
     transcript.py    how that looks (`scroll_area.jsx`)
-    composer.py      where a prompt is written (`composer.jsx`)
+    composer.py      where a prompt is written (`composer.jsx`; `draft.js` keeps it)
+    shortcuts.py     the keys that work everywhere (`shortcuts.jsx`)
     live_answer      prompts, and answers as they grow; follows their stream without State
     trouble.py       errors in words for the reader
     theme.py         looks shared by all of these

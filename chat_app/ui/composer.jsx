@@ -1,8 +1,12 @@
 /**
  * Where a prompt is written. The text stays here until the server says that it has the prompt, and
- * a prompt that is sent again keeps its id: it can never become two turns.
+ * a prompt that is sent again keeps its id: it can never become two turns. What is not sent yet is
+ * kept in the browser, for each chat.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useLocation } from "react-router";
+
+import { forgetDraft, keepDraft, readDraft } from "./draft.js";
 
 const MAX_HEIGHT_PX = 220;
 /** Without any reply for so long, e.g. because the server restarts, the prompt may be sent again. */
@@ -14,17 +18,26 @@ const NO_REPLY_MS = 15_000;
  * @param {boolean} props.answering Whether an answer is being written: Send becomes Stop.
  * @param {string} props.accepted Id of the newest prompt the server has.
  * @param {number} props.refusals How many prompts the server has refused on this page.
+ * @param {number} props.maxChars The longest prompt that the server takes; 0 while it is not known.
  * @param {(text: string, messageId: string) => void} props.onSend
  * @param {() => void} props.onStop
  */
-export function Composer({ ready, answering, accepted, refusals, onSend, onStop }) {
+export function Composer({ ready, answering, accepted, refusals, maxChars, onSend, onStop }) {
   const box = useRef(null);
+  const place = useLocation().pathname;
   const [text, setText] = useState("");
   const [prompt, setPrompt] = useState(newPrompt);
   const [stopping, setStopping] = useState(false);
 
+  useLayoutEffect(() => {
+    // Not before: the server renders this too, and knows no drafts.
+    const draft = readDraft(place, { accepted });
+    setText(draft.text);
+    setPrompt(draft.id ? { id: draft.id, tried: true, sending: false } : newPrompt());
+  }, [place]);
   useEffect(() => {
     if (accepted !== prompt.id) return;
+    forgetDraft(accepted);
     setText("");
     setPrompt(newPrompt());
   }, [accepted]);
@@ -41,33 +54,53 @@ export function Composer({ ready, answering, accepted, refusals, onSend, onStop 
     // On a touch screen the focus would bring up the keyboard; elsewhere somebody may have it.
     const free = document.activeElement === document.body;
     if (ready && free && matchMedia("(hover: hover)").matches) box.current.focus();
-  }, [ready]);
+  }, [ready, place]);
   useLayoutEffect(() => {
     box.current.style.height = "auto";
     box.current.style.height = `${Math.min(box.current.scrollHeight, MAX_HEIGHT_PX)}px`;
   }, [text]);
+  useEffect(() => {
+    if (!answering || stopping) return undefined;
+    const onKeyDown = (event) => {
+      // Escape closes what is open, and leaves a field, before it stops anything.
+      const taken = event.defaultPrevented || document.querySelector(":popover-open, dialog[open]");
+      if (event.key === "Escape" && !event.isComposing && !taken) stop();
+    };
+    window.addEventListener("keydown", onKeyDown);
+    return () => window.removeEventListener("keydown", onKeyDown);
+  }, [answering, stopping]);
 
-  const sendable = ready && text.trim() !== "" && !answering && !prompt.sending;
+  const surplus = maxChars && text.length > maxChars ? [...text].length - maxChars : 0;
+  const hint = hintOf({ ready, surplus, text, answering, sending: prompt.sending });
+  const sendable = hint === "";
   const edit = (event) => {
     setText(event.target.value);
+    keepDraft(place, { text: event.target.value });
     // Another text is another prompt, even if the first one is refused only later.
     if (prompt.tried) setPrompt(newPrompt());
   };
   const send = () => {
     if (!sendable) return;
     setPrompt({ ...prompt, tried: true, sending: true });
+    keepDraft(place, { text, id: prompt.id });
     onSend(text, prompt.id);
   };
   const onKeyDown = (event) => {
     // While an input method composes, Enter chooses a character.
-    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === "ArrowUp" && text === "" && !answering) {
+      event.preventDefault();
+      window.dispatchEvent(new CustomEvent("chat:edit-last"));
+    }
+    if (event.key !== "Enter" || event.shiftKey) return;
     event.preventDefault();
     send();
   };
-  const stop = () => {
+  function stop() {
     setStopping(true);
     onStop();
-  };
+    box.current.focus(); // Stop turns into Send, and would take the focus with it
+  }
 
   return (
     <form
@@ -83,6 +116,8 @@ export function Composer({ ready, answering, accepted, refusals, onSend, onStop 
         rows={1}
         value={text}
         disabled={!ready}
+        aria-describedby="composer-hint"
+        aria-invalid={surplus > 0}
         readOnly={prompt.sending}
         placeholder="Ask anything"
         aria-label="Your message"
@@ -92,16 +127,28 @@ export function Composer({ ready, answering, accepted, refusals, onSend, onStop 
         onKeyDown={onKeyDown}
       />
       {answering ? (
-        <button type="button" className="round-button" data-testid="stop" disabled={stopping} aria-label="Stop the answer" title="Stop" onClick={stop}>
+        <button type="button" className="round-button" data-testid="stop" disabled={stopping} aria-label="Stop the answer" title="Stop (Esc)" aria-keyshortcuts="Escape" onClick={stop}>
           <svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true"><rect width="14" height="14" rx="3" fill="currentColor" /></svg>
         </button>
       ) : (
-        <button type="submit" className="round-button" data-testid="send" disabled={!sendable} aria-label="Send" title="Send">
+        <button type="submit" className="round-button" data-testid="send" disabled={!sendable} aria-label="Send" aria-describedby="composer-hint" title={hint || "Send (Enter)"}>
           {prompt.sending ? <span className="spinner" /> : <SendIcon />}
         </button>
       )}
+      <p id="composer-hint" className={surplus ? "composer-hint" : "sr-only"} role={surplus ? "alert" : undefined}>
+        {hint}
+      </p>
     </form>
   );
+}
+
+/** Why nothing can be sent now, for the reader; "" when it can. */
+function hintOf({ ready, surplus, text, answering, sending }) {
+  if (!ready) return "Connecting to the server …";
+  if (surplus) return `${surplus.toLocaleString("en")} characters too long: shorten it, or send it in parts.`;
+  if (sending) return "Sending …";
+  if (answering) return "Wait for the answer, or stop it, to send the next message.";
+  return text.trim() === "" ? "Write a message to send it." : "";
 }
 
 function SendIcon() {

@@ -2,6 +2,7 @@
 
 import reflex as rx
 
+rx.asset(path="draft.js", shared=True)
 _component = rx.asset(path="composer.jsx", shared=True)
 
 
@@ -12,7 +13,8 @@ def _text_and_id(text: rx.Var[str], message_id: rx.Var[str]) -> tuple[rx.Var[str
 class Composer(rx.Component):
     """A text box that grows. Enter sends, Shift+Enter breaks the line; Send turns into Stop.
 
-    The text stays in it until `accepted` is the id it was sent under.
+    The text stays in it until `accepted` is the id it was sent under, over a refresh too. Up in an
+    empty box raises `chat:edit-last` on the window.
     """
 
     library = _component.importable_path
@@ -22,6 +24,7 @@ class Composer(rx.Component):
     answering: rx.Var[bool]
     accepted: rx.Var[str]
     refusals: rx.Var[int]
+    max_chars: rx.Var[int]
 
     on_send: rx.EventHandler[_text_and_id]
     """Called with the text and the message id made for it."""

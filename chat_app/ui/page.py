@@ -7,6 +7,7 @@ from chat_app.config import DEMO_MODEL
 from chat_app.ui.composer import composer
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.session import SessionState, session_gate
+from chat_app.ui.shortcuts import shortcuts
 from chat_app.ui.sidebar import SidebarState, sidebar, sidebar_button
 from chat_app.ui.theme import ALARM, COLUMN, ICON_BUTTON, icon, page_link
 from chat_app.ui.transcript import conversation, greeting, skeleton
@@ -51,7 +52,7 @@ def _page(*, until_known: rx.Component) -> rx.Component:
     """The page; both routes show the same, so that going from one to the other moves nothing."""
     return rx.el.div(
         session_gate(),
-        sidebar(),
+        sidebar(shortcuts()),
         rx.el.main(
             _header(),
             rx.cond(has_connection_errors, _offline()),
@@ -108,6 +109,7 @@ def _foot() -> rx.Component:
             answering=ConversationState.answering,
             accepted=ConversationState.accepted,
             refusals=ConversationState.refusals,
+            max_chars=SessionState.max_prompt_chars,
             on_send=ConversationState.send,
             on_stop=ConversationState.stop,
         ),

@@ -24,12 +24,13 @@ _REFUSALS = {
 
 
 class SessionState(rx.State):
-    """Whether the browser bears a session, and which model answers it.
+    """Whether the browser bears a session, which model answers it, and how much it may ask at once.
 
     Holds neither the token nor the user.
     """
 
     model: str = ""
+    max_prompt_chars: int = 0
     missing: bool = False
     refusal: str = ""
     remedy: str = ""
@@ -65,6 +66,7 @@ async def identify(state: rx.State) -> Identity | None:
         session.missing = True
         return None
     session.model = services().settings.chat_model
+    session.max_prompt_chars = services().settings.max_prompt_chars
     session.missing = False
     session.refusal = ""
     return identity

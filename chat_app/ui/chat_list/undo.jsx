@@ -6,7 +6,8 @@ import { useNavigate } from "react-router";
 const TIME_MS = 10_000;
 
 /** What is offered, kept here because another page of the application builds everything anew. */
-let offer = { id: "", until: 0, wasOpen: false };
+const NONE = { id: "", until: 0, wasOpen: false, taken: false };
+let offer = NONE;
 
 /**
  * @param {object} props
@@ -16,10 +17,13 @@ let offer = { id: "", until: 0, wasOpen: false };
  */
 export function Undo({ id, title, open, onRestore, onLetGo }) {
   const navigate = useNavigate();
+  const box = useRef(null);
   const button = useRef(null);
   useEffect(() => {
-    if (!id) return undefined;
+    if (!id) offer = NONE;
+    if (!id || (offer.id === id && offer.taken)) return undefined;
     if (offer.id !== id) offer = { id, until: Date.now() + TIME_MS, wasOpen: open === id };
+    box.current?.showPopover(); // above the drawer, too
     button.current?.focus(); // the line that had the focus is gone
     if (open === id) navigate("/");
     const timer = setTimeout(() => {
@@ -31,12 +35,11 @@ export function Undo({ id, title, open, onRestore, onLetGo }) {
   if (!id) return null;
   const restore = () => {
     onRestore(id);
-    const { wasOpen } = offer;
-    offer = { id: "", until: 0, wasOpen: false };
-    if (wasOpen) navigate(`/chat/${id}`);
+    offer = { ...offer, taken: true };
+    if (offer.wasOpen) navigate(`/chat/${id}`);
   };
   return createPortal(
-    <div className="toast" role="status" data-testid="undo">
+    <div ref={box} popover="manual" className="toast" role="status" data-testid="undo">
       <span className="chat-title">“{title}” is deleted.</span>
       <button ref={button} type="button" className="text-button" onClick={restore}>Undo</button>
     </div>,

@@ -1,0 +1,117 @@
+"""Where a prompt is written: it grows, keeps what is not sent, and says why it cannot send."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.chat_page import ChatPage
+from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
+
+pytestmark = pytest.mark.parametrize("app", ["prod"], indirect=True)
+
+HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
+
+
+@pytest.fixture(autouse=True)
+def _ready(chat: ChatPage) -> None:
+    """Keys that are pressed before the page is there go nowhere."""
+    expect(chat.prompt).to_be_enabled()
+
+
+def height(chat: ChatPage) -> float:
+    box = chat.prompt.bounding_box()
+    assert box is not None
+    return box["height"]
+
+
+def test_the_box_grows_to_a_limit_and_shrinks_again(chat: ChatPage) -> None:
+    empty = height(chat)
+
+    chat.prompt.press_sequentially("one")
+    chat.prompt.press("Shift+Enter")
+    chat.prompt.press_sequentially("two")
+    two_lines = height(chat)
+    chat.prompt.fill("line\n" * 100)
+    full = height(chat)
+    chat.prompt.fill("")
+
+    assert empty < two_lines < full <= 220
+    assert height(chat) == empty
+
+
+def test_enter_while_an_input_method_composes_sends_nothing(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    chat.prompt.fill("にほん")
+
+    chat.prompt.dispatch_event(
+        "keydown", {"key": "Enter", "bubbles": True, "cancelable": True, "isComposing": True}
+    )
+
+    expect(chat.prompt).to_have_value("にほん")
+    expect(chat.page.get_by_test_id("greeting")).to_be_visible()
+    assert model.requests == []
+
+
+def test_each_chat_keeps_its_draft_over_a_refresh(chat: ChatPage) -> None:
+    chat.send("First")
+    chat.has_status("done")
+    chat.prompt.fill("for the first")
+    chat.page.get_by_test_id("new-chat").click()
+    expect(chat.prompt).to_have_value("")
+    chat.prompt.fill("for a new one")
+
+    chat.page.reload()
+
+    expect(chat.prompt).to_have_value("for a new one")
+    chat.page.get_by_test_id("chat-link").click()
+    expect(chat.prompt).to_have_value("for the first")
+    chat.page.reload()
+    expect(chat.prompt).to_have_value("for the first")
+
+
+def test_what_was_sent_is_no_draft_any_more(chat: ChatPage) -> None:
+    chat.prompt.fill("Sent")
+    chat.send("Sent")
+    chat.has_status("done")
+    expect(chat.prompt).to_have_value("")
+
+    chat.page.get_by_test_id("new-chat").click()
+
+    expect(chat.page.get_by_test_id("greeting")).to_be_visible()
+    expect(chat.prompt).to_have_value("")
+    chat.page.reload()
+    expect(chat.prompt).to_have_value("")
+
+
+def test_a_very_long_text_says_by_how_much_and_can_be_shortened(chat: ChatPage) -> None:
+    hint = chat.page.locator("#composer-hint")
+    chat.prompt.evaluate(
+        "(box, text) => { box.focus(); document.execCommand('insertText', false, text); }",
+        "x" * 100_234,
+    )
+
+    expect(hint).to_have_text(
+        "234 characters too long: shorten it, or send it in parts.", timeout=10_000
+    )
+    expect(chat.page.get_by_test_id("send")).to_be_disabled()
+    chat.prompt.fill("short")
+    expect(hint).to_have_text("")
+    expect(chat.page.get_by_test_id("send")).to_be_enabled()
+
+
+def test_a_send_that_cannot_be_says_why(chat: ChatPage, model: OpenAIServer) -> None:
+    send = chat.page.get_by_test_id("send")
+    expect(send).to_have_accessible_description("Write a message to send it.")
+    model.script(HELD)
+    chat.send("Go on")
+    chat.reads("So far.")
+
+    chat.prompt.fill("And then?")
+    chat.prompt.press("Enter")
+
+    expect(chat.prompt).to_have_accessible_description(re.compile("Wait for the answer"))
+    expect(chat.prompt).to_have_value("And then?")
+    model.release()
+    expect(send).to_be_enabled()
