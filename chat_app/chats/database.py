@@ -175,6 +175,12 @@ def _prepare_sqlite(engine: AsyncEngine, *, on_connect: Callable[[Any], None]) -
         on_connect(cursor)
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def roll_back(connection: Any, _record: object, _error: object) -> None:
+        # Of a query that was cancelled. A connection that is closed with a statement unfinished
+        # keeps its lock until the garbage collector comes by, and nobody else can write.
+        connection.rollback()
+
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")

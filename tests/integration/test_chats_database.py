@@ -2,7 +2,9 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -110,3 +112,36 @@ async def test_sqlite_processes_that_read_then_write_wait_for_each_other(
 
         async with here.reading() as session:
             assert await session.scalar(text("SELECT value FROM counter")) == 40
+
+
+async def test_a_writer_that_is_cancelled_leaves_no_lock_behind(
+    database: Database, other_process: Database
+) -> None:
+    begun = asyncio.Event()
+
+    async def write() -> None:
+        async with database.writing() as session:
+            await session.execute(text("SELECT 1"))
+            begun.set()
+            await session.execute(text(_LONG_QUERY))
+
+    ends: list[Any] = []  # what still refers to a query keeps it from being collected
+    for moments in range(0, 400, 20):
+        begun.clear()
+        writer = asyncio.create_task(write())
+        await begun.wait()
+        for _ in range(moments):
+            await anyio.lowlevel.checkpoint()
+        writer.cancel()
+        ends += await asyncio.gather(writer, return_exceptions=True)
+
+    with anyio.fail_after(5):
+        async with other_process.writing() as session:
+            await session.execute(text("DELETE FROM chat"))
+    assert any(isinstance(end, asyncio.CancelledError) for end in ends)
+
+
+_LONG_QUERY = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
+    "SELECT a.i FROM (SELECT max(i) AS i FROM n) a UNION ALL SELECT 2"
+)
