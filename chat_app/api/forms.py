@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     WithJsonSchema,
     model_validator,
@@ -25,6 +26,8 @@ from pydantic.alias_generators import to_camel
 from chat_app.chats.models import ID_PATTERN
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
+
+_MOST_PARTS = 1000
 
 Trigger = Literal["submit-message", "regenerate-message", "continue-message"]
 
@@ -44,6 +47,10 @@ class OtherPart(BaseModel):
     type: str
 
 
+# Else each wrong part is an error of its own: a body of zeros would make millions of them.
+SentParts = Annotated[list[TextPart | OtherPart], FailFast(), Field(max_length=_MOST_PARTS)]
+
+
 class SentMessage(BaseModel):
     """A message a client sends. The id of a prompt is made by the client.
 
@@ -52,7 +59,7 @@ class SentMessage(BaseModel):
 
     id: Id
     role: Literal["user", "assistant"]
-    parts: list[TextPart | OtherPart]
+    parts: SentParts
 
     @property
     def text(self) -> str | None:

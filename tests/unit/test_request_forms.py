@@ -94,6 +94,16 @@ def test_what_is_neither_is_refused_with_the_reason(body: dict[str, Any], reason
     assert reason in why_not(**body)
 
 
+@pytest.mark.parametrize("part", [0, {"type": 0}, {"type": "text", "text": "x"}])
+def test_a_million_parts_are_one_complaint(part: object) -> None:
+    message = {**QUESTION, "parts": [part] * 1_900_000}
+
+    for body in ({"message": message}, {"messages": [message]}):
+        with pytest.raises(ValidationError) as refused:
+            read(**body)
+        assert refused.value.error_count() <= 3  # one part can be wrong in so many ways
+
+
 def test_the_same_edit_has_the_same_id_and_another_has_another() -> None:
     assert edit_id("q", "Why?") == edit_id("q", "Why?")
     assert len({edit_id("q", "Why?"), edit_id("q", "How?"), edit_id("p", "Why?")}) == 3
