@@ -9,7 +9,7 @@ from chat_app.api.contract import EVENTS, NOTHING, refusals
 from chat_app.api.delivery import CursorSent, WaitSent, deliver
 from chat_app.api.forms import ChatRequest, Id, Prompt, edit_id
 from chat_app.api.services import Api
-from chat_app.api.session import Caller, Parts
+from chat_app.api.session import Caller, CallerRoute, Parts
 from chat_app.chats.models import ChatId
 from chat_app.errors import (
     ChatNotFound,
@@ -23,7 +23,7 @@ from chat_app.errors import (
 from chat_app.identity.identity import Identity
 from chat_app.turn import Turn
 
-router = APIRouter()
+router = APIRouter(route_class=CallerRoute)
 
 
 @router.post(

@@ -10,11 +10,11 @@ from pydantic.alias_generators import to_camel
 from chat_app.api.contract import refusals
 from chat_app.api.export import A_FILE, Format, as_file, markdown
 from chat_app.api.forms import Id
-from chat_app.api.session import Caller, Parts
+from chat_app.api.session import Caller, CallerRoute, Parts
 from chat_app.chats.models import Chat, ChatId, Message, MessageStatus, Role
 from chat_app.errors import ChatNotFound, InvalidRequest, LogUnavailable, TurnInProgress
 
-router = APIRouter()
+router = APIRouter(route_class=CallerRoute)
 
 
 class _Shape(BaseModel):

@@ -1,9 +1,11 @@
 """Who is asking: the cookie ⇄ the identity."""
 
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from chat_app.api.contract import refusals
@@ -17,14 +19,42 @@ router = APIRouter()
 Parts = Annotated[Api, Depends(api)]
 
 
-async def _caller(request: Request, api: Parts) -> Identity:
-    known = await api.sessions.resolve(request.cookies.get(api.session_cookie))
-    await api.rates.request(known)
+async def _known(request: Request) -> Identity:
+    parts = api(request)
+    known = await parts.sessions.resolve(request.cookies.get(parts.session_cookie))
+    await parts.rates.request(known)
     return known
 
 
+class CallerRoute(APIRoute):
+    """A route for those who bear an identity.
+
+    They are asked for it, and counted, before the body is read: FastAPI reads and parses it before
+    any dependency, and megabytes from nobody would hold up everybody.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler behind that question."""
+        handle = super().get_route_handler()
+
+        async def handle_known(request: Request) -> Response:
+            request.scope[_CALLER] = await _known(request)
+            return await handle(request)
+
+        return handle_known
+
+
+async def _caller(request: Request) -> Identity:
+    return request.scope[_CALLER]
+
+
+_CALLER = "chat_app.caller"
+
 Caller = Annotated[Identity, Depends(_caller)]
-"""The identity the request bears. Raises `NotAuthenticated` and `RateLimited`."""
+"""The identity the request bears, in a `CallerRoute`.
+
+The route raises `NotAuthenticated` and `RateLimited`.
+"""
 
 
 class Session(BaseModel):
@@ -37,7 +67,7 @@ class Session(BaseModel):
 async def begin_session(request: Request, response: Response, api: Parts) -> Session:
     """Make a guest if the request bears no identity, and set the cookie that bears it."""
     try:
-        known = await _caller(request, api)
+        known = await _known(request)
         return Session(user_id=known.user_id)
     except NotAuthenticated:
         # The address of the connection: what a proxy says of its clients, anybody could say.

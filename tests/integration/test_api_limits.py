@@ -1,14 +1,24 @@
 """What one caller, one chat and one address may have."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from chat_app.config import Settings
-from tests.support.in_process_api import Answer, Caller, in_process_api, prompt, visitor
+from tests.support.asgi import request
+from tests.support.in_process_api import (
+    TOO_LONG,
+    Answer,
+    Caller,
+    in_process_api,
+    prompt,
+    visitor,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -129,4 +139,38 @@ async def test_a_page_of_an_allowed_origin_may_know_which_stream_it_reads(tmp_pa
     async with limited(tmp_path) as caller:
         answer = await caller.send(SHORT)
 
-    assert answer.headers["access-control-expose-headers"] == "x-stream-id"
+    assert answer.headers["access-control-expose-headers"] == "x-stream-id, x-heartbeat"
+
+
+@pytest.mark.parametrize("form", ["message", "messages"])
+async def test_a_body_full_of_what_is_no_part_costs_no_more_than_its_reading(
+    tmp_path: Path, form: str
+) -> None:
+    zeros = {"id": "q", "role": "user", "parts": [0] * 1_250_000}  # 3.75 MB
+    async with limited(tmp_path) as caller:
+        refused = await caller.ask(
+            "POST", "/api/chat", {"id": "c", form: zeros if form == "message" else [zeros]}
+        )
+
+    assert refusal(refused) == (422, "invalid_request")
+
+
+async def test_nobodys_body_is_not_read(tmp_path: Path) -> None:
+    async with limited(tmp_path, max_requests_per_minute=1) as caller:
+        nobody = await before_the_body(caller, cookie="")
+        in_time = await caller.ask("GET", "/api/chats")
+        too_often = await before_the_body(caller, cookie=caller.cookie)
+
+    assert nobody == (401, "not_authenticated")
+    assert in_time.status == 200
+    assert too_often == (429, "rate_limited")
+
+
+async def before_the_body(caller: Caller, *, cookie: str) -> tuple[int, str]:
+    """The refusal of a prompt whose end is never sent."""
+    headers = {"content-type": "application/json", "cookie": cookie}
+    async with request(caller.app, "/api/chat", headers=headers) as exchange:
+        exchange.send(b'{"id": "c", ', more=True)
+        with anyio.fail_after(TOO_LONG):
+            status = (await exchange.start())["status"]
+            return status, json.loads(await exchange.body())["code"]
