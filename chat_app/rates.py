@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, cast
 
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisClusterStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
@@ -21,6 +21,8 @@ _logger = logging.getLogger(__name__)
 
 _PATIENCE = 0.5  # seconds a request is held up by a store that does not answer
 _BLIND = 5.0  # seconds nobody is counted after that
+_QUEUING = 2.0  # seconds a request waits for its turn to be counted; more than a store may take
+_COME_BACK = timedelta(seconds=1)
 
 Kind = Literal["prompts", "requests", "guests"]
 
@@ -44,13 +46,27 @@ class Rates:
     """Counts what is asked, in a window that slides.
 
     A store that does not answer refuses nobody: whether a prompt can be taken is not decided here.
+    A burst that the store answers, but not fast enough, is refused from its end: nobody gets past
+    the limits by asking more at once than can be counted.
 
     All methods raise:
         RateLimited: Too much was asked; carries when to come back.
+
+    Args:
+        storage: Where the counters are.
+        limits: What is allowed.
+        patience: Seconds for one answer of the store.
+        queuing: Seconds to wait for those that are counted before; more than `patience`, so that
+            whoever waits for a store that is away is let through.
     """
 
     def __init__(
-        self, storage: MemoryStorage | RedisStorage | RedisClusterStorage, limits: RateLimits
+        self,
+        storage: MemoryStorage | RedisStorage | RedisClusterStorage,
+        limits: RateLimits,
+        *,
+        patience: float = _PATIENCE,
+        queuing: float = _QUEUING,
     ) -> None:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         allowed: dict[Kind, int] = {
@@ -63,6 +79,8 @@ class Rates:
             for kind, amount in allowed.items()
             if amount
         }
+        self._patience = patience
+        self._queuing = queuing
         self._blind_until = 0.0
         # Each request in flight holds a connection; a burst must not open one for each.
         self._few = asyncio.Semaphore(16)
@@ -81,19 +99,37 @@ class Rates:
 
     async def _count(self, kind: Kind, who: str) -> None:
         item = self._items.get(kind)
-        if item is None or time.monotonic() < self._blind_until:
+        if item is None or self._blind:
             return
         try:
-            async with asyncio.timeout(_PATIENCE), self._few:
+            async with asyncio.timeout(self._queuing):
+                await self._few.acquire()
+        except TimeoutError:
+            raise RateLimited("too many requests at once", retry_after=_COME_BACK) from None
+        try:
+            wait = None if self._blind else await self._wait_after(item, who)
+        finally:
+            self._few.release()
+        if wait is not None:
+            raise RateLimited(f"at most {item.amount} {kind} in a minute", retry_after=wait)
+
+    async def _wait_after(self, item: RateLimitItem, who: str) -> timedelta | None:
+        """Count one more: how long to stay away, or None if it is allowed, or nobody knows."""
+        try:
+            async with asyncio.timeout(self._patience):
                 if await self._limiter.hit(item, who):
-                    return
+                    return None
                 window = await self._limiter.get_window_stats(item, who)
         except (StorageError, TimeoutError) as error:
-            self._blind_until = time.monotonic() + _BLIND
-            _logger.warning("nobody is being counted: %r", error)
-            return
-        wait = timedelta(seconds=max(1.0, window.reset_time - time.time()))
-        raise RateLimited(f"at most {item.amount} {kind} in a minute", retry_after=wait)
+            if not self._blind:
+                self._blind_until = time.monotonic() + _BLIND
+                _logger.warning("nobody is being counted: %r", error)
+            return None
+        return timedelta(seconds=max(1.0, window.reset_time - time.time()))
+
+    @property
+    def _blind(self) -> bool:
+        return time.monotonic() < self._blind_until
 
 
 @asynccontextmanager

@@ -1,12 +1,13 @@
 """How often somebody may ask: counted together by all processes, and never by a store that is away."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
+from limits.aio.storage import MemoryStorage
 
 from chat_app.errors import RateLimited
 from chat_app.identity.identity import Identity, UserId
@@ -103,3 +104,81 @@ async def test_a_store_that_is_away_refuses_nobody_and_holds_nobody_up(
         own.close()
 
     assert [record.message for record in caplog.records if "counted" in record.message]
+
+
+async def test_a_burst_gets_nobody_past_the_limits(redis_url: str) -> None:
+    allowed = 0
+
+    async def ask(rates: Rates) -> None:
+        nonlocal allowed
+        with suppress(RateLimited):
+            await rates.request(ALICE)
+            allowed += 1
+
+    async with open_rates(redis_url, LIMITS, prefix="test") as rates:
+        with anyio.fail_after(TOO_LONG):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(1000):
+                    tasks.start_soon(ask, rates)
+
+    assert allowed == 5
+
+
+async def test_a_burst_at_a_store_that_is_away_is_let_through_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = RedisServer(folder=tmp_path)
+    own.start()
+    try:
+        async with open_rates(own.url, LIMITS, prefix="test") as rates:
+            await rates.prompt(ALICE)
+            own.pause()
+            with anyio.fail_after(TOO_LONG):
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(200):
+                        tasks.start_soon(rates.prompt, ALICE)
+            own.kill()
+    finally:
+        own.close()
+
+    assert len([record for record in caplog.records if "counted" in record.message]) == 1
+
+
+class HeldStorage(MemoryStorage):
+    """Answers once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = anyio.Event()
+
+    async def acquire_sliding_window_entry(
+        self, key: str, limit: int, expiry: int, amount: int = 1
+    ) -> bool:
+        await self.may_answer.wait()
+        return await super().acquire_sliding_window_entry(key, limit, expiry, amount)
+
+
+async def test_who_would_wait_too_long_to_be_counted_is_refused_alone() -> None:
+    storage = HeldStorage()
+    rates = Rates(storage, RateLimits(requests=100), patience=TOO_LONG, queuing=0.01)
+    refused: list[RateLimited] = []
+    all_refused = anyio.Event()
+
+    async def ask() -> None:
+        try:
+            await rates.request(ALICE)
+        except RateLimited as error:
+            refused.append(error)
+            if len(refused) == 4:
+                all_refused.set()
+
+    with anyio.fail_after(TOO_LONG):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(ask)
+            await all_refused.wait()
+            storage.may_answer.set()
+        await rates.request(ALICE)
+
+    assert len(refused) == 4
+    assert {error.retry_after for error in refused} == {timedelta(seconds=1)}
