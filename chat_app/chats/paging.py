@@ -1,7 +1,7 @@
 """The list of a user's chats, a page at a time."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
@@ -68,10 +68,11 @@ def _read(cursor: str) -> tuple[datetime, str]:
     try:
         time, _, key = urlsafe_b64decode(cursor).decode("ascii").partition("/")
         parsed = datetime.fromisoformat(time)
-    except ValueError as error:
+        in_utc = parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the latter: not within the years that exist
         msg = "not a cursor of the list of chats"
         raise InvalidRequest(msg) from error
     if parsed.tzinfo is None or not key.isalnum():
         msg = "not a cursor of the list of chats"
         raise InvalidRequest(msg)
-    return parsed, key
+    return in_utc, key

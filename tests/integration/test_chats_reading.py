@@ -129,6 +129,8 @@ def encoded(text: str) -> str:
         encoded("yesterday/key"),
         encoded("2026-01-01T00:00:00+00:00/\0"),
         encoded("é/key"),
+        encoded("0001-01-01T00:00:00+14:00/key"),
+        encoded("9999-12-31T23:59:59-14:00/key"),
     ],
 )
 async def test_what_is_no_cursor_of_the_list_is_refused(
