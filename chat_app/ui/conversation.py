@@ -16,6 +16,9 @@ from chat_app.ui.shown import MISHAPS, ShownMessage, shown_messages, unanswered_
 from chat_app.ui.sidebar import SidebarState
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
 
+_STEP = 60
+"""So many messages are shown at first, and more at a time as the reader goes back."""
+
 
 class ConversationState(rx.State):
     """One chat, as the database has it. The text of a growing answer never passes through here.
@@ -27,6 +30,8 @@ class ConversationState(rx.State):
         view: `loading` until the server has spoken, then `new`, `chat`, `not_found` or
             `unavailable`.
         shown_chat_id: The chat on the page; "" before the first prompt of a new one.
+        messages: The newest of the branch that is shown, at most `shown_at_most`.
+        earlier: How many there are before them.
         ended: How the newest answer ended; "" while it is being written.
         trouble: Why there is no whole answer.
         send_trouble: Why the newest wish was refused.
@@ -39,6 +44,8 @@ class ConversationState(rx.State):
     shown_chat_id: str = ""
     title: str = ""
     messages: rx.Field[list[ShownMessage]] = rx.field(default_factory=list)
+    earlier: int = 0
+    shown_at_most: int = _STEP
     answering: bool = False
     ended: str = ""
     trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
@@ -86,7 +93,7 @@ class ConversationState(rx.State):
     async def edit(self, edited_id: str, text: str, message_id: str) -> EventType[()] | None:
         """Ask in other words: beside the prompt that is there, which stays."""
         turn = await self._begin(
-            lambda turns, identity: turns.edit(
+            lambda turns, identity: turns.send(
                 identity,
                 chat_id=self.shown_chat_id,
                 message_id=message_id,
@@ -136,6 +143,15 @@ class ConversationState(rx.State):
             )
         except ChatAppError as error:
             self._refuse(error)
+        await self._show(identity, self.shown_chat_id)
+
+    @rx.event
+    async def show_earlier(self) -> None:
+        """Show more of what was before."""
+        identity = await self._visitor()
+        if identity is None or not self.earlier:
+            return
+        self.shown_at_most += _STEP
         await self._show(identity, self.shown_chat_id)
 
     @rx.event
@@ -198,6 +214,7 @@ class ConversationState(rx.State):
     def _leave(self) -> None:
         self.shown_chat_id = self.title = self.ended = self.owed_id = ""
         self.messages = []
+        self.earlier, self.shown_at_most = 0, _STEP
         self.answering = False
         self.trouble = self.send_trouble = NO_TROUBLE
 
@@ -212,7 +229,9 @@ class ConversationState(rx.State):
         self.view = "chat"
         self.shown_chat_id = chat.id
         self.title = chat.title
-        self.messages = shown_messages(chat, stream)
+        shown = shown_messages(chat, stream)
+        self.messages = shown[-self.shown_at_most :]
+        self.earlier = len(shown) - len(self.messages)
         self.answering = stream is not None and stream.outcome is None
         self.ended = "" if self.answering else _end_of(self.messages, stream)
         self.owed_id = "" if stream is None else stream.reply_id

@@ -1,19 +1,29 @@
 /**
- * A column that stays at its end while the reader is there, and lets go when the reader is not.
+ * A column that stays at its end while the reader is there, and lets go when the reader is not. It
+ * is found where it was left after a refresh, and stays put when earlier messages are added above.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 
 const NEAR_PX = 80;
+/** Earlier messages are asked for before the reader gets to where they begin. */
+const EARLIER_PX = 1_200;
+const LEFT_AT = "chat.scroll";
 
 /**
  * @param {object} props
+ * @param {string} props.chatId The chat that is shown.
  * @param {string} props.followKey When it changes, the end is shown again: another chat, a new prompt.
+ * @param {number} props.earlier How many messages there are before those that are shown.
+ * @param {() => void} [props.onEarlier] They are wanted.
  */
-export function ScrollArea({ followKey, children }) {
+export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) {
   const area = useRef(null);
   const content = useRef(null);
   const sticks = useRef(true);
+  const asked = useRef(null);
+  const height = useRef(0);
   const [away, setAway] = useState(false);
+  const [fresh, setFresh] = useState(false);
 
   const toEnd = () => {
     if (area.current) area.current.scrollTop = area.current.scrollHeight;
@@ -21,21 +31,48 @@ export function ScrollArea({ followKey, children }) {
   const follow = () => {
     sticks.current = true;
     setAway(false);
+    setFresh(false);
     toEnd();
   };
 
-  useLayoutEffect(follow, [followKey]);
+  useLayoutEffect(() => {
+    if (goBack(area.current, chatId)) onScroll();
+    else follow();
+  }, [followKey]);
+  useLayoutEffect(() => {
+    // What was added above has pushed down what the reader looks at.
+    if (asked.current !== null && !sticks.current) {
+      area.current.scrollTop += area.current.scrollHeight - height.current;
+    }
+    asked.current = null;
+  }, [earlier]);
   useEffect(() => {
-    const observer = new ResizeObserver(() => sticks.current && toEnd());
+    let grown = content.current.offsetHeight;
+    const observer = new ResizeObserver(() => {
+      if (sticks.current) toEnd();
+      else if (content.current.offsetHeight > grown) setFresh(true);
+      grown = content.current.offsetHeight;
+    });
     observer.observe(content.current);
     observer.observe(area.current);
     return () => observer.disconnect();
   }, []);
+  useEffect(() => {
+    const leave = () => remember(area.current, chatId, sticks.current);
+    window.addEventListener("pagehide", leave);
+    return () => window.removeEventListener("pagehide", leave);
+  }, [chatId]);
 
   const onScroll = () => {
     const { scrollHeight, scrollTop, clientHeight } = area.current;
     sticks.current = scrollHeight - scrollTop - clientHeight <= NEAR_PX;
     setAway(!sticks.current);
+    if (sticks.current) setFresh(false);
+    if (scrollTop < EARLIER_PX && earlier > 0 && !sticks.current && asked.current !== earlier) {
+      asked.current = earlier;
+      height.current = scrollHeight;
+      onEarlier?.();
+    }
   };
 
   return (
@@ -44,12 +81,41 @@ export function ScrollArea({ followKey, children }) {
         <div ref={content}>{children}</div>
       </div>
       {away && (
-        <button type="button" className="jump" aria-label="Jump to the latest message" onClick={follow}>
+        <button
+          type="button"
+          className="jump"
+          data-testid="jump"
+          aria-label={fresh ? "Jump to the latest message: there is new text" : "Jump to the latest message"}
+          onClick={follow}
+        >
           <svg width="18" height="18" viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="2" aria-hidden="true">
             <path d="M12 5v14m-6-6 6 6 6-6" strokeLinecap="round" strokeLinejoin="round" />
           </svg>
+          {fresh && <span className="jump-mark" data-testid="new-text" />}
         </button>
       )}
     </div>
   );
+}
+
+/** Keeps which message was at the top, and how far down: heights may differ the next time. */
+function remember(area, chatId, sticks) {
+  const top = area.getBoundingClientRect().top;
+  const first = [...area.querySelectorAll("[data-message-id]")].find(
+    (message) => message.getBoundingClientRect().bottom > top,
+  );
+  if (sticks || !first) return sessionStorage.removeItem(LEFT_AT);
+  const offset = first.getBoundingClientRect().top - top;
+  return sessionStorage.setItem(LEFT_AT, JSON.stringify({ chatId, messageId: first.dataset.messageId, offset }));
+}
+
+/** Shows again what was shown when the page was left; false if that is not known, or not here. */
+function goBack(area, chatId) {
+  const left = JSON.parse(sessionStorage.getItem(LEFT_AT) ?? "null");
+  if (!chatId || !left) return false;
+  sessionStorage.removeItem(LEFT_AT);
+  const message = left.chatId === chatId && area.querySelector(`[data-message-id="${CSS.escape(left.messageId)}"]`);
+  if (!message) return false;
+  area.scrollTop += message.getBoundingClientRect().top - area.getBoundingClientRect().top - left.offset;
+  return true;
 }

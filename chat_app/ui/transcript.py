@@ -4,18 +4,24 @@ import reflex as rx
 
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.live_answer import answer, prompt
+from chat_app.ui.notices import notices
 from chat_app.ui.theme import ALARM, COLUMN, PRIMARY_LINK, page_link
 
 _scroll_area = rx.asset(path="scroll_area.jsx", shared=True)
 
 
 class ScrollArea(rx.Component):
-    """A column that stays at its end while the reader is there."""
+    """A column that stays at its end while the reader is there, and else where it was left."""
 
     library = _scroll_area.importable_path
     tag = "ScrollArea"
 
+    chat_id: rx.Var[str]
     follow_key: rx.Var[str]
+    earlier: rx.Var[int]
+
+    on_earlier: rx.EventHandler[rx.event.no_args_event_spec]
+    """Called when the reader gets near the beginning of what is shown, and there is more."""
 
 
 def conversation(*, until_known: rx.Component) -> rx.Component:
@@ -25,6 +31,12 @@ def conversation(*, until_known: rx.Component) -> rx.Component:
         until_known: What is shown until the server has told what there is.
     """
     return ScrollArea.create(
+        notices(
+            chat_id=ConversationState.shown_chat_id,
+            chat_title=ConversationState.title,
+            answering=ConversationState.answering,
+            ended=ConversationState.ended,
+        ),
         rx.match(
             ConversationState.view,
             ("chat", _messages()),
@@ -33,6 +45,9 @@ def conversation(*, until_known: rx.Component) -> rx.Component:
             ("unavailable", _unavailable()),
             until_known,
         ),
+        chat_id=ConversationState.shown_chat_id,
+        earlier=ConversationState.earlier,
+        on_earlier=ConversationState.show_earlier,
         follow_key=f"{ConversationState.shown_chat_id}/{ConversationState.accepted}",
     )
 

@@ -4,7 +4,17 @@ import reflex as rx
 from reflex_base.components.component import field
 
 # The modules import one another by relative path: each has to be where the component is.
-for _name in ("stream_client.js", "attach.js", "markdown.jsx", "reasoning.jsx", "actions.jsx"):
+for _name in (
+    "stream_client.js",
+    "attach.js",
+    "markdown.jsx",
+    "code_block.jsx",
+    "highlight.js",
+    "formulas.js",
+    "math.js",
+    "reasoning.jsx",
+    "actions.jsx",
+):
     rx.asset(path=_name, shared=True)
 _answer = rx.asset(path="answer.jsx", shared=True)
 _prompt = rx.asset(path="prompt.jsx", shared=True)
@@ -32,7 +42,9 @@ class Answer(rx.Component):
 
     library = _answer.importable_path
     tag = "Answer"
-    lib_dependencies: list[str] = field(default_factory=lambda: ["streamdown@2.7.1"])
+    lib_dependencies: list[str] = field(
+        default_factory=lambda: ["streamdown@2.7.1", "lowlight@3.3.0", "@streamdown/math@1.0.3"]
+    )
 
     message_id: rx.Var[str]
     chat_id: rx.Var[str]

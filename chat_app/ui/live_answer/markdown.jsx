@@ -5,7 +5,11 @@
  * Model output is untrusted. HTML in it is shown as text, links are limited to three schemes, and
  * images become links: loading one would tell a stranger who reads what, and when.
  */
+import { useEffect, useMemo, useState } from "react";
 import { defaultRehypePlugins, Streamdown } from "streamdown";
+
+import { CodeBlock, InlineCode } from "./code_block.jsx";
+import { hasFormulas, withDollars } from "./formulas.js";
 
 const [harden] = defaultRehypePlugins.harden;
 const REHYPE_PLUGINS = [
@@ -21,12 +25,7 @@ const REHYPE_PLUGINS = [
     },
   ],
 ];
-const CONTROLS = {
-  code: { copy: true, download: false },
-  table: false,
-  mermaid: false,
-  image: false,
-};
+const CONTROLS = false;
 const UNFINISHED_LINK = "streamdown:incomplete-link";
 
 function Link({ href, children }) {
@@ -42,23 +41,39 @@ function ImageLink({ src, alt }) {
   return <Link href={src}>{alt || "image"}</Link>;
 }
 
-const COMPONENTS = { a: Link, img: ImageLink };
+const COMPONENTS = { a: Link, img: ImageLink, code: CodeBlock, inlineCode: InlineCode };
 const NO_LINK_MODAL = { enabled: false };
+
+let math = null;
 
 /** @param {{text: string}} props */
 export function Markdown({ text }) {
+  const plugins = useMath(hasFormulas(text));
+  const markdown = useMemo(() => (plugins ? withDollars(text) : text), [plugins, text]);
   return (
     <Streamdown
       className="md"
       components={COMPONENTS}
       controls={CONTROLS}
-      lineNumbers={false}
-      codeBlockMaxHeight={0}
       tableMaxHeight={0}
       linkSafety={NO_LINK_MODAL}
       rehypePlugins={REHYPE_PLUGINS}
+      plugins={plugins}
     >
-      {text}
+      {markdown}
     </Streamdown>
   );
+}
+
+/** What renders formulas, once there is one; until it has been fetched they stand as written. */
+function useMath(wanted) {
+  const [plugins, setPlugins] = useState(math);
+  useEffect(() => {
+    if (!wanted || plugins) return;
+    import("./math.js").then(
+      (loaded) => setPlugins((math ??= { math: loaded.math })),
+      () => {}, // readable without
+    );
+  }, [wanted, plugins]);
+  return wanted && plugins ? plugins : undefined;
 }

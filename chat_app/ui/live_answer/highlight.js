@@ -1,0 +1,36 @@
+/**
+ * Colours for code. The highlighter is fetched when the first block of code in a language is shown,
+ * and not before: most pages need none.
+ */
+
+/** More than this is shown without colours: a growing block is read anew with each delta. */
+const MAX_CHARS = 30_000;
+
+let highlight = null;
+let loading = null;
+const listeners = new Set();
+
+/** What colours code in `language`; null while there is nothing to do it with. */
+export function highlighter(language) {
+  if (language) loading ??= load();
+  return highlight;
+}
+
+export function subscribe(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+async function load() {
+  try {
+    const { createLowlight, common } = await import("lowlight");
+    const lowlight = createLowlight(common);
+    highlight = (code, language) =>
+      code.length <= MAX_CHARS && lowlight.registered(language)
+        ? lowlight.highlight(language, code).children
+        : null;
+    for (const listener of listeners) listener();
+  } catch {
+    loading = null; // the network failed: code is readable without colours, and the next block asks again
+  }
+}

@@ -1,0 +1,5 @@
+/** Formulas: fetched when the first answer with one is shown. */
+import { createMathPlugin } from "@streamdown/math";
+import "katex/dist/katex.min.css";
+
+export const math = createMathPlugin({ errorColor: "var(--muted-foreground)" });

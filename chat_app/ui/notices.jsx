@@ -1,0 +1,83 @@
+/**
+ * Tells that an answer has begun and how it ended: a screen reader in a few words, never the text
+ * itself; and a reader who is elsewhere by the title of the tab, and by a notification if wanted.
+ */
+import { useEffect, useRef, useState } from "react";
+
+const ENDINGS = {
+  complete: "Answer complete.",
+  stopped: "Answer stopped.",
+  failed: "The answer failed.",
+  interrupted: "The answer was interrupted.",
+};
+const BADGE = "● ";
+const DECLINED = "chat.notify.declined";
+
+/**
+ * @param {object} props
+ * @param {string} props.chatId
+ * @param {string} props.chatTitle
+ * @param {boolean} props.answering
+ * @param {string} props.ended How the newest answer ended; "" while it is being written.
+ */
+export function Notices({ chatId, chatTitle, answering, ended }) {
+  const [said, setSaid] = useState("");
+  const [offered, setOffered] = useState(false);
+  const answered = useRef(null); // the chat that is being answered
+
+  useEffect(() => {
+    if (answering) {
+      answered.current = chatId;
+      setSaid("Generating…");
+      return;
+    }
+    const ending = ENDINGS[ended];
+    if (answered.current === chatId && ending) {
+      setSaid(ending);
+      if (document.hidden) tellElsewhere(chatId, chatTitle, ending, () => setOffered(isUndecided()));
+    } else setSaid("");
+    answered.current = null;
+  }, [chatId, answering, ended]);
+
+  const decide = (wanted) => {
+    setOffered(false);
+    if (wanted) Notification.requestPermission();
+    else localStorage.setItem(DECLINED, "1");
+  };
+  return (
+    <>
+      <div role="status" className="sr-only" data-testid="said">{said}</div>
+      {offered && (
+        <div className="offer" role="group" aria-label="Notifications" data-testid="offer">
+          <span>Get a notification when an answer is ready?</span>
+          <button type="button" className="quiet-button" onClick={() => decide(true)}>Yes</button>
+          <button type="button" className="quiet-button" onClick={() => decide(false)}>No, thanks</button>
+        </div>
+      )}
+    </>
+  );
+}
+
+/** The tab's title bears a mark until the reader is back, who is asked then about notifications. */
+function tellElsewhere(chatId, chatTitle, ending, onReturn) {
+  const title = document.title;
+  document.title = BADGE + (chatTitle || title);
+  document.addEventListener(
+    "visibilitychange",
+    () => {
+      document.title = title;
+      onReturn();
+    },
+    { once: true },
+  );
+  if (!("Notification" in window) || Notification.permission !== "granted") return;
+  const notification = new Notification(chatTitle || title, { body: ending, tag: chatId });
+  notification.onclick = () => {
+    window.focus();
+    notification.close();
+  };
+}
+
+function isUndecided() {
+  return "Notification" in window && Notification.permission === "default" && !localStorage.getItem(DECLINED);
+}
