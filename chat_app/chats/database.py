@@ -12,7 +12,7 @@ What differs between the two is settled here, so that nothing above needs to kno
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -179,7 +179,8 @@ def _prepare_sqlite(engine: AsyncEngine, *, on_connect: Callable[[Any], None]) -
     def roll_back(connection: Any, _record: object, _error: object) -> None:
         # Of a query that was cancelled. A connection that is closed with a statement unfinished
         # keeps its lock until the garbage collector comes by, and nobody else can write.
-        connection.rollback()
+        with suppress(Exception):  # what is told is the error that there was
+            connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:

@@ -25,6 +25,9 @@ from chat_app.streams.outages import STORE_ERRORS
 _logger = logging.getLogger(__name__)
 
 _TASK = "generate"
+_PATIENCE_WITH_A_TASK = 5.0  # seconds from one request to end to the next
+_RESTART = timedelta(seconds=1)
+"""Until a worker that ended is started again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Generations:
         self._ended: list[_Ended] = []  # put back into the queue by `leave`
         self._leaving: asyncio.Task[None] | None = None  # awaited by `left`
         docket.register(self._generate, names=[_TASK])
-        self._working = asyncio.create_task(worker.run_forever(), name="generations")
+        self._working = asyncio.create_task(_work(worker), name="generations")
 
     async def schedule(
         self, identity: Identity, stream_id: StreamId, *, closed: bool = False
@@ -108,9 +111,11 @@ class Generations:
     async def _hand_over(self) -> None:
         # From here on the worker reads nothing from the queue; it waits for the tasks it has.
         self._working.cancel()
-        for task in list(self._running):
-            task.cancel()
-        await asyncio.wait([self._working])
+        while not self._working.done():
+            # More than once: a library may lose a cancellation that comes beside its own time-out.
+            for task in list(self._running):
+                task.cancel()
+            await asyncio.wait([self._working], timeout=_PATIENCE_WITH_A_TASK)
         # Not before: the worker itself could be given what is put back.
         await asyncio.gather(*(self._put_back(ended) for ended in self._ended))
         if not self._working.cancelled():
@@ -124,6 +129,19 @@ class Generations:
         except STORE_ERRORS as error:
             # It is found all the same, when this worker's lease has run out.
             _logger.warning("stream %s not handed over: %r", ended.stream_id, error)
+
+
+async def _work(worker: Worker) -> None:
+    """Work until cancelled, also if the worker takes an outage for the end."""
+    task = asyncio.current_task()
+    while True:
+        try:
+            await worker.run_forever()
+        except Exception:  # outermost frame of the task: without it nothing would be generated here
+            _logger.exception("the worker ended; starting it again")
+        if task is None or task.cancelling():
+            return  # the worker ends in good order, without an error
+        await asyncio.sleep(_RESTART.total_seconds())
 
 
 @asynccontextmanager

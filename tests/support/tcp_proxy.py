@@ -25,6 +25,7 @@ class TcpProxy:
         self._flowing = asyncio.Event()  # cleared: no reply passes
         self._flowing.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._swallowed: set[asyncio.StreamWriter] = set()  # clients who hear no more
         self._tasks: set[asyncio.Task[None]] = set()  # ended by __aexit__
 
     async def __aenter__(self) -> Self:
@@ -50,6 +51,13 @@ class TcpProxy:
         """End `hold`; nothing was lost but what the server gave up meanwhile."""
         self._flowing.set()
 
+    def swallow(self) -> None:
+        """Lose what the server sends on the connections there are, and keep them open.
+
+        New ones are as good as ever: so it is when a phone has changed its network.
+        """
+        self._swallowed |= self._writers
+
     def cut_all(self) -> None:
         """Reset every connection now."""
         for writer in list(self._writers):
@@ -62,9 +70,7 @@ class TcpProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            server_reader, server_writer = await asyncio.open_connection(
-                "127.0.0.1", self._upstream
-            )
+            server_reader, server_writer = await self._connect()
         except (OSError, asyncio.CancelledError):
             self._reset(writer)
             raise
@@ -85,6 +91,9 @@ class TcpProxy:
             with suppress(OSError):
                 await server_writer.wait_closed()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self._upstream)
+
     async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
             server.write(data)
@@ -93,6 +102,8 @@ class TcpProxy:
     async def _replies(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
             await self._flowing.wait()
+            if client in self._swallowed:
+                continue
             if self._cut_after is not None:
                 passed, self._cut_after = data[: self._cut_after], self._cut_after - len(data)
                 if self._cut_after <= 0:
