@@ -20,7 +20,7 @@ HEADERS = {
     "x-accel-buffering": "no",
     "x-vercel-ai-ui-message-stream": "v1",
     # What a page of another, allowed origin may read beside the body.
-    "access-control-expose-headers": "x-stream-id",
+    "access-control-expose-headers": "x-stream-id, x-heartbeat",
 }
 
 
@@ -189,7 +189,7 @@ class _Wire:
             held = next(steps)
         except StopIteration:
             return
-        except Exception as error:  # noqa: BLE001 # of the server: the viewer's task raises it
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 # of the server: the viewer's task raises it
             self._back.set_exception(error)
         else:
             self._back.set_result(_Rest(held, steps))

@@ -79,15 +79,26 @@ class Producer:
                     self._store.still_owner, identity, stream_id, token=assignment.token
                 ),
             )
-            writing = Writing(appender, assignment)
-            if assignment.outcome is None:
-                await self._write(identity, writing)
-            else:
-                await writing.close(assignment.outcome)
+            try:
+                writing = Writing(appender, assignment)
+                if assignment.outcome is None:
+                    await self._write(identity, writing)
+                else:
+                    await writing.close(assignment.outcome)
+            finally:
+                await self._log.leave(appender)
         except (Fenced, StreamClosed, ChatNotFound) as error:
-            # Not found: the store failed when the turn was scheduled, so the turn was taken back;
-            # but the store had the task by then.
+            # Not found: the chat was deleted; or the store failed when the turn was scheduled, so
+            # the turn was taken back, but the store had the task by then.
             _logger.info("generation given up: %s", error)
+            await self._forget_if_nobodys(identity, stream_id)
+
+    async def _forget_if_nobodys(self, identity: Identity, stream_id: StreamId) -> None:
+        """Delete the log of a chat that was deleted before the log was opened, or even made."""
+        try:
+            await self._store.still_owner(identity, stream_id, token=0)
+        except ChatNotFound:
+            await self._log.delete(stream_id)
 
     async def _is_lost(self, stream_id: StreamId, assignment: Assignment) -> bool:
         """Whether the earlier producer is gone and so is the log, or an end of it that was durable.
@@ -185,7 +196,8 @@ class Producer:
                         tail=writing.appender.tail.end,
                     )
                 except (Fenced, ChatNotFound):
-                    return  # the appender hears of it too
+                    writing.appender.fence()  # the log may not know
+                    return
                 except Exception:  # outermost frame of its task; the next one may succeed
                     _logger.exception("checkpoint failed")
 

@@ -94,6 +94,8 @@ class Writing:
         once more when the reply could not be saved.
         """
         try:
+            if self.assignment.takeover:
+                await self.appender.flushed()  # a call is counted before it is made
             meta = await self._say(model)
         except (Fenced, StreamClosed):
             raise  # a lost right to write is not an outcome

@@ -37,7 +37,7 @@ class Appender:
     Attributes:
         tail: The whole stream so far, as far as it is durable.
         keys: Where the stream lives in the store.
-        stop_requested: Somebody asked for the end of this stream.
+        stop_requested: Somebody asked for the end of this stream, or its producer is fenced.
         still_owner: Asks whoever gave out the token whether a newer one has been given out.
     """
 
@@ -183,9 +183,10 @@ class Appender:
         self._wake(self)
 
     def fence(self) -> None:
-        """Give up: a newer producer owns the stream."""
+        """Give up: a newer producer owns the stream, or it is nobody's any more."""
         self._error = Fenced(f"another producer has taken over stream {self.stream_id}")
         self._confirmed.set()
+        self.stop_requested.set()  # its model may be silent
 
     def has_rested(self) -> bool:
         """Whether the stream is open and nothing has been flushed since this was last asked."""

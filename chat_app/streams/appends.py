@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any, Protocol
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from chat_app.streams.keys import Keys
 from chat_app.streams.line import Command, Line
+from chat_app.streams.outages import STORE_ERRORS
 
 _logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class ClusterAppends:
             line = self._lines[node.name] = Line(connection)
         try:
             return await line.ask(commands)
-        except (RedisError, OSError) as error:
+        except STORE_ERRORS as error:
             _logger.info("node %s: %s", node.name, type(error).__name__)
             return [error] * len(commands)
 

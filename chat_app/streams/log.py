@@ -138,6 +138,14 @@ class StreamLog:
         await self._feed.release(keys)
         return appender
 
+    async def leave(self, appender: Appender) -> None:
+        """This process writes the stream no more: its viewers go on with what others write.
+
+        Nothing happens if the stream is closed, or has another producer in this process.
+        """
+        if appender.tail.outcome is None:
+            await self._produced_elsewhere(appender)
+
     async def follow(
         self, stream_id: StreamId, *, after: int = 0, compact: bool = False
     ) -> Follower:

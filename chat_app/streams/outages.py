@@ -3,11 +3,11 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from chat_app.errors import LogUnavailable
 
-STORE_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError)
+STORE_ERRORS: tuple[type[Exception], ...] = (RedisError, RedisClusterException, OSError)
 """What a store that does not answer looks like to those who use its client."""
 
 

@@ -1,0 +1,112 @@
+"""A chat that is deleted while its answer is about to begin leaves nothing behind."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from chat_app.chats.database import Database
+from chat_app.chats.models import BegunTurn, Claim
+from chat_app.chats.repository import ChatRepository
+from chat_app.chats.streams import StreamRepository
+from chat_app.errors import ChatNotFound, StreamNotFound
+from chat_app.identity.identity import Identity
+from chat_app.streams.model import StreamId
+from chat_app.upkeep import Upkeep
+from tests.support.scripted_llm import ScriptedLLM
+from tests.support.server_process import CHAT, QUESTION, server_process
+
+pytestmark = pytest.mark.anyio
+
+TOO_LONG = 20
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'chat.db'}"
+
+
+@pytest.fixture
+def model() -> ScriptedLLM:
+    return ScriptedLLM()
+
+
+class Claims(StreamRepository):
+    """Has something happen between a claim and the opening of the log."""
+
+    then: Callable[[], Awaitable[None]]
+
+    async def claim(self, identity: Identity, stream_id: StreamId) -> Claim:
+        claim = await super().claim(identity, stream_id)
+        await self.then()
+        return claim
+
+
+class Chats(ChatRepository):
+    """Has something happen between the rows of a turn and its log."""
+
+    then: Callable[[], Awaitable[None]]
+
+    async def begin_turn(self, *args: Any, **options: Any) -> BegunTurn:
+        begun = await super().begin_turn(*args, **options)
+        await self.then()
+        return begun
+
+
+async def test_a_chat_deleted_before_its_log_is_opened_is_answered_no_further(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    claims = Claims(database)
+    async with server_process(
+        redis_url,
+        database,
+        model,
+        streams=claims,
+        checkpoint_interval=timedelta(milliseconds=50),
+    ) as here:
+        upkeep = Upkeep(chats=here.chats, log=here.log)
+        claims.then = lambda: upkeep.delete(alice, chat_id=CHAT)
+        async with here.working() as generations:
+            turns = here.turns(generations)
+            turn = await turns.send(alice, chat_id=CHAT, message_id="q", text=QUESTION)
+            model.say("secret ")  # and then it is silent
+
+            with anyio.fail_after(TOO_LONG):
+                await gone(turn.stream_id, here.log.state)
+
+
+async def test_nobody_waits_for_a_chat_deleted_before_its_log_was_made(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    chats = Chats(database)
+    async with server_process(redis_url, database, model) as here:
+        upkeep = Upkeep(chats=here.chats, log=here.log)
+        chats.then = lambda: upkeep.delete(alice, chat_id=CHAT)
+        async with here.working() as generations:
+            turns = here.turns(generations, chats=chats)
+            turn = await turns.send(alice, chat_id=CHAT, message_id="q", text=QUESTION)
+
+            async def wait() -> None:
+                resumed = await turns.follow(alice, turn)
+                assert resumed.follower is not None
+                await resumed.follower.next()
+
+            with anyio.fail_after(TOO_LONG), pytest.raises((StreamNotFound, ChatNotFound)):
+                await wait()
+            assert not model.prompts
+
+
+async def gone(stream_id: StreamId, state: Callable[[StreamId], Awaitable[object]]) -> None:
+    """Return when the log has no such stream (any more)."""
+    seen = False
+    while True:
+        try:
+            await state(stream_id)
+            seen = True
+        except StreamNotFound:
+            if seen:
+                return
+        await anyio.lowlevel.checkpoint()
