@@ -47,9 +47,9 @@ the stream, gets the text so far, compacted, and goes on live.
 
 Elsewhere: `bootstrap.py` opens the parts, `chat_app.py` joins them to the page, `config.py` has
 every setting, `errors.py` every error, `replies.py` is what the generation knows of the database,
-`sweep.py` ends what nobody works on, `upkeep.py` renames and deletes chats, `chats/tree.py` knows
-the branches of one, `identity/sessions.py` who asks. Imports point down only:
+`sweep.py` ends what nobody works on, `titles.py` names chats, `upkeep.py` renames and deletes
+them, `chats/tree.py` knows the branches of one, `identity/sessions.py` who asks. Imports point down only:
 
-    chat_app → api | ui → bootstrap → turns | replies | sweep | upkeep → turn → chats | generation
-             → streams | identity → config → errors
+    chat_app → api | ui → bootstrap → turns | replies | sweep | titles | upkeep
+             → turn → chats | generation → streams | identity → config → errors
 """

@@ -25,6 +25,7 @@ from chat_app.rates import RateLimits, Rates, open_rates
 from chat_app.replies import Replies
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.sweep import Sweep
+from chat_app.titles import Titles
 from chat_app.turns import Turns
 from chat_app.upkeep import Bin, Upkeep
 
@@ -82,9 +83,13 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         models = await stack.enter_async_context(_models(settings))
         rates = await stack.enter_async_context(_rates(settings))
         chats = ChatRepository(database, limits=_chat_limits(settings))
+        chat_list = ChatList(database)
+        titles = Titles(chats=chats, chat_list=chat_list, models=models)
+        stack.push_async_callback(titles.close)
+        asks = settings.chat_titles == "model"
         producer = Producer(
             log,
-            Replies(StreamRepository(database)),
+            Replies(StreamRepository(database), on_first_answer=titles.ask if asks else None),
             models=models,
             checkpoint_interval=settings.checkpoint_interval,
             max_takeovers=settings.max_takeovers,
@@ -115,7 +120,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             settings=settings,
             sessions=Sessions(database.at_once, lifetime=settings.session_lifetime),
             chats=chats,
-            chat_list=ChatList(database),
+            chat_list=chat_list,
             log=log,
             generations=generations,
             turns=Turns(
@@ -154,14 +159,21 @@ async def _running(work: Coroutine[None, None, None], *, name: str) -> AsyncGene
 
 @asynccontextmanager
 async def _models(settings: Settings) -> AsyncGenerator[Callable[[str], LLM]]:
-    """The model of each name; a stream begun with another setting keeps its model."""
+    """The model of each name; of an unknown one, which another setting knew, the default."""
     demo = DemoLLM()
-    if settings.demo:
-        yield lambda _name: demo
-        return
+    async with AsyncExitStack() as stack:
+        known: dict[str, LLM] = {DEMO_MODEL: demo}
+        for name in settings.models:
+            if name != DEMO_MODEL:
+                known[name] = await stack.enter_async_context(_real_model(name, settings))
+        yield lambda name: known.get(name, known[settings.chat_model])
+
+
+@asynccontextmanager
+async def _real_model(name: str, settings: Settings) -> AsyncGenerator[LLM]:
     key = settings.model_api_key
     model = LiteLLMModel(
-        settings.chat_model,
+        name,
         system_prompt=settings.system_prompt,
         api_base=settings.model_api_base,
         api_key=key.get_secret_value() if key else None,
@@ -170,7 +182,7 @@ async def _models(settings: Settings) -> AsyncGenerator[Callable[[str], LLM]]:
     )
     await model.load()
     try:
-        yield lambda name: demo if name == DEMO_MODEL else model
+        yield model
     finally:
         await model.close()
 

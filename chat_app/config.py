@@ -67,6 +67,8 @@ class Settings(BaseSettings):
 
     # The model
     chat_model: Annotated[str, Field(min_length=1)] = DEMO_MODEL
+    chat_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    chat_titles: Literal["model", "rule"] = "model"
     model_api_base: str | None = None
     model_api_key: SecretStr | None = None
     system_prompt: str = "You are a helpful assistant. Answer in Markdown."
@@ -110,6 +112,11 @@ class Settings(BaseSettings):
     def demo(self) -> bool:
         """Whether the built-in demo model answers."""
         return self.chat_model == DEMO_MODEL
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What can be chosen to answer; the first one does unless another is chosen."""
+        return tuple(dict.fromkeys((self.chat_model, *self.chat_models)))
 
     @property
     def embedded(self) -> bool:

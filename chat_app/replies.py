@@ -1,8 +1,9 @@
 """Where chats and generation meet: the chat as a prompt, the reply as a message."""
 
+from collections.abc import Callable
 from typing import Any
 
-from chat_app.chats.models import Claim, Message
+from chat_app.chats.models import ChatId, Claim, Message
 from chat_app.chats.streams import StreamRepository
 from chat_app.generation.assignment import Assignment
 from chat_app.generation.llm import Prompt, PromptMessage
@@ -14,8 +15,20 @@ from chat_app.streams.model import Outcome, StreamId
 class Replies:
     """The database as a producer sees it: `generation.assignment.ReplyStore`."""
 
-    def __init__(self, streams: StreamRepository) -> None:
+    def __init__(
+        self,
+        streams: StreamRepository,
+        *,
+        on_first_answer: Callable[[Identity, ChatId], None] | None = None,
+    ) -> None:
+        """Use the database.
+
+        Args:
+            streams: The rows.
+            on_first_answer: Told of each chat whose first reply is complete.
+        """
         self._streams = streams
+        self._on_first_answer = on_first_answer
 
     async def claim(self, identity: Identity, stream_id: StreamId) -> Assignment:
         """Take the stream's generation over from whoever had it."""
@@ -55,7 +68,7 @@ class Replies:
         meta: dict[str, Any] | None = None,
     ) -> None:
         """Save the reply and close the stream's row, in one transaction."""
-        await self._streams.finish(
+        first = await self._streams.finish(
             identity,
             stream_id,
             fencing_token=token,
@@ -64,6 +77,8 @@ class Replies:
             error_code=outcome.code,
             meta=meta,
         )
+        if first is not None and outcome.kind == "completed" and self._on_first_answer is not None:
+            self._on_first_answer(identity, first)
 
 
 def _prompt_message(message: Message) -> PromptMessage:

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 
 from chat_app.chats.closing import close
 from chat_app.chats.database import Database
-from chat_app.chats.models import Claim, Message, MessageId
+from chat_app.chats.models import ChatId, Claim, Message, MessageId
 from chat_app.chats.queries import (
     is_possible_id,
     lock_stream,
@@ -132,7 +132,7 @@ class StreamRepository:
         parts: list[dict[str, Any]] | None = None,
         error_code: str | None = None,
         meta: dict[str, Any] | None = None,
-    ) -> None:
+    ) -> ChatId | None:
         """Close a stream and keep its reply. Again with the same token: nothing happens.
 
         Args:
@@ -144,6 +144,9 @@ class StreamRepository:
                 has. If there is nothing, there will be no message.
             error_code: Why it failed.
             meta: What is to be known about the reply, beside the model; None for what is known.
+
+        Returns:
+            The chat, when that was its first stream.
 
         Raises:
             Fenced: Somebody else has claimed or closed the stream since.
@@ -167,6 +170,7 @@ class StreamRepository:
                     error_code=error_code,
                     meta=meta,
                 )
+            return ChatId(chat.id) if stream.position == 1 else None
 
 
 async def _history(session: AsyncSession, stream: StreamRow) -> tuple[Message, ...]:

@@ -157,6 +157,7 @@ class AppServer:
             # Beside the developer's own, which a running `make dev` may be using.
             "REFLEX_WEB_WORKDIR": f".web-{self.mode}",
             "GRANIAN_WORKERS": "1",
+            "CHAT_TITLES": "rule",  # the tests script what the model is asked
             **self.settings,
         }
 

@@ -177,3 +177,18 @@ def test_a_key_is_not_shown() -> None:
     settings = Settings.model_validate({"model_api_key": "s3cret"})
 
     assert "s3cret" not in repr(settings) + settings.summary()
+
+
+@pytest.mark.parametrize(
+    ("default", "others", "offered"),
+    [
+        ("demo", "", ("demo",)),
+        ("openai/a", "openai/b, openai/a,,openai/c", ("openai/a", "openai/b", "openai/c")),
+    ],
+)
+def test_the_default_model_is_offered_first_and_each_once(
+    default: str, others: str, offered: tuple[str, ...]
+) -> None:
+    settings = Settings.model_validate({"chat_model": default, "chat_models": others})
+
+    assert settings.models == offered
