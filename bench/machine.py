@@ -31,6 +31,7 @@ def describe() -> dict[str, str]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_version()}, granian {version('granian')}, "
+        f"uvloop {version('uvloop')}, "
         f"redis-py {version('redis')}, hiredis {version('hiredis')}",
         "Node": f"{_told(NODE)}, resumable-stream {_pinned(lock, 'resumable-stream')}, "
         f"redis {_pinned(lock, 'redis')}",
