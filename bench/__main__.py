@@ -44,7 +44,7 @@ def main() -> None:
     }
     _write(results, name="full" if full else "partial")
     if full:
-        _publish(results)
+        report.write_page(_PAGE, results)
 
 
 def _options() -> argparse.Namespace:
@@ -118,11 +118,6 @@ def _write(results: dict[str, Any], *, name: str) -> None:
     (_RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1))
     (_RESULTS / f"{name}.svg").write_text(chart.draw(summary))
     print(f"\n{_RESULTS.relative_to(ROOT)}/{name}.json and .svg")
-
-
-def _publish(results: dict[str, Any]) -> None:
-    report.write_page(_PAGE, results)
-    _PAGE.with_suffix(".svg").write_text(chart.draw(report.summarise(results["measurements"])))
 
 
 if __name__ == "__main__":
