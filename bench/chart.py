@@ -19,7 +19,7 @@ Groups = Sequence[tuple[str, Mapping[str, float]]]
 
 
 def draw(summary: Summary) -> str:
-    """The run as a picture: shorter is better everywhere."""
+    """The run as a picture: shorter is better everywhere, each pair has its own scale."""
     parts: list[str] = []
     top = 10
     for title, metric in _PANELS:
@@ -51,12 +51,12 @@ def _groups(summary: Summary, metric: str) -> Groups:
 
 
 def _panel(title: str, groups: Groups, *, top: int) -> tuple[str, int]:
-    most = max(value for _, values in groups for value in values.values())
-    scale = (_WIDTH - _LEFT - 70) / most if most else 0.0
     lines = [_text(10, top + 16, title, weight="bold")]
     lines += _legend(top + 16)
     y = top + 34
     for label, values in groups:
+        # Each pair to its own scale: what is compared is ours with the peer's.
+        scale = (_WIDTH - _LEFT - 70) / (max(values.values()) or 1.0)
         lines.append(_text(_LEFT - 10, y + _BAR * len(values) / 2 + 4, label, anchor="end"))
         for name, value in values.items():
             width = max(1.0, value * scale)
@@ -64,10 +64,14 @@ def _panel(title: str, groups: Groups, *, top: int) -> tuple[str, int]:
                 f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" '
                 f'fill="{_COLOURS[name]}"/>'
             )
-            lines.append(_text(_LEFT + width + 5, y + _BAR - 3, f"{value:.3g}"))
+            lines.append(_text(_LEFT + width + 5, y + _BAR - 3, _figure(value)))
             y += _BAR
         y += _GAP
     return "\n".join(lines), y - top + 10
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _legend(y: int) -> list[str]:
