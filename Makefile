@@ -5,10 +5,10 @@ BIN := .venv/bin
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check bench format migrate programs clean
+.PHONY: help run dev test check bench format migrate programs screenshots clean
 
 help: ## What can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 run: migrate ## Start the app: http://localhost:3000
 	$(BIN)/reflex run --env prod
@@ -37,6 +37,9 @@ endif
 
 bench: $(SYNCED) ## Measure beside the nearest peer; options: make bench -- --help
 	@$(BIN)/python -m bench $(BENCH_OPTIONS)
+
+screenshots: $(SYNCED) programs ## Picture every state of a conversation, into screenshots/
+	@PYTHONPATH=. $(BIN)/python -m scripts.screenshot_states
 
 format: $(SYNCED) ## Format the code and apply the safe fixes of the linter
 	$(BIN)/ruff check --fix .
