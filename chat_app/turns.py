@@ -33,7 +33,7 @@ class Turns:
 
     Whatever begins one raises:
         InvalidRequest: There is no text, or an id is not usable.
-        ChatNotFound: No such chat for this user; but an unknown one is a new chat to `send`.
+        ChatNotFound: No such chat for this user; but an unknown one is a new chat to a new prompt.
         TurnInProgress: The chat is being answered, and not this; carries the open stream.
         LogUnavailable: The store does not answer; nothing was written.
     """
@@ -61,6 +61,7 @@ class Turns:
         message_id: str,
         text: str,
         parent_id: str | Place | None = ACTIVE,
+        edited_id: str | None = None,
         model: str | None = None,
     ) -> Turn:
         """Accept a prompt and have it answered.
@@ -71,6 +72,7 @@ class Turns:
             message_id: Made by the client: the same one again is the same turn.
             text: The prompt.
             parent_id: The message it follows upon; None for one that begins the chat anew.
+            edited_id: The prompt beside which it goes, instead of a parent; that one stays.
             model: What is to answer, if not what answers by default.
 
         Raises:
@@ -85,33 +87,7 @@ class Turns:
             text=text,
             model=model or self._model,
             parent_id=MessageId(parent_id) if isinstance(parent_id, str) else parent_id,
-        )
-        return await self._turn(identity, begun)
-
-    async def edit(
-        self, identity: Identity, *, chat_id: str, message_id: str, edited_id: str, text: str
-    ) -> Turn:
-        """Accept a prompt beside another one, which stays, and have it answered.
-
-        Args:
-            identity: Who asks.
-            chat_id: The chat.
-            message_id: Of the new prompt: the same one again is the same turn.
-            edited_id: The prompt that was edited.
-            text: The new prompt.
-
-        Raises:
-            PromptTooLarge: The text is longer than the server accepts.
-        """
-        text = self._prompt(text)
-        await self._log.ping()
-        begun = await self._chats.begin_turn(
-            identity,
-            chat_id=ChatId(chat_id),
-            message_id=MessageId(message_id),
-            text=text,
-            model=self._model,
-            edited_id=MessageId(edited_id),
+            edited_id=None if edited_id is None else MessageId(edited_id),
         )
         return await self._turn(identity, begun)
 

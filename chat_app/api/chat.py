@@ -10,7 +10,7 @@ from chat_app.api.delivery import CursorSent, WaitSent, deliver
 from chat_app.api.forms import ChatRequest, Id, Prompt, edit_id
 from chat_app.api.services import Api
 from chat_app.api.session import Caller, CallerRoute, Parts
-from chat_app.chats.models import ChatId
+from chat_app.chats.models import ChatId, Message, MessageId
 from chat_app.errors import (
     ChatNotFound,
     ChatTooLong,
@@ -56,30 +56,23 @@ async def _begin(request: ChatRequest, caller: Identity, api: Api) -> Turn:
         return await api.turns.regenerate(caller, chat_id=request.id, message_id=request.message_id)
     if request.action == "continue" or prompt is None:
         return await api.turns.continue_(caller, chat_id=request.id, message_id=request.reply_id)
-    if prompt.edited_id is not None and await _is_edit(prompt, request.id, caller, api):
-        message_id = prompt.id
-        if message_id == prompt.edited_id:
-            message_id = edit_id(prompt.edited_id, prompt.text)
-        return await api.turns.edit(
-            caller,
-            chat_id=request.id,
-            message_id=message_id,
-            edited_id=prompt.edited_id,
-            text=prompt.text,
-        )
-    return await api.turns.send(caller, chat_id=request.id, message_id=prompt.id, text=prompt.text)
+    message_id, edited_id = prompt.id, prompt.edited_id
+    if message_id == edited_id:  # the AI SDK says so of any prompt, whether it is an edit or not
+        known = await _known_prompt(prompt, request.id, caller, api)
+        if known is None:
+            edited_id = None
+        elif known.text != prompt.text:
+            message_id = edit_id(prompt.id, prompt.text)
+    return await api.turns.send(
+        caller, chat_id=request.id, message_id=message_id, text=prompt.text, edited_id=edited_id
+    )
 
 
-async def _is_edit(prompt: Prompt, chat_id: str, caller: Identity, api: Api) -> bool:
-    """Whether a prompt that names another one differs from it, or is the same, sent once more."""
-    if prompt.id != prompt.edited_id:
-        return True
+async def _known_prompt(prompt: Prompt, chat_id: str, caller: Identity, api: Api) -> Message | None:
     try:
         chat = await api.chats.read_chat(caller, ChatId(chat_id))
     except ChatNotFound:
-        return False
-    known = next((message for message in chat.messages if message.id == prompt.edited_id), None)
-    return known is not None and known.text != prompt.text
+        return None
 
 
 @router.get(

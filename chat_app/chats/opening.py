@@ -66,6 +66,8 @@ async def begin_prompt(
         if stream is None:
             msg = "this message is not a prompt"
             raise InvalidRequest(msg)
+        if edited_id is not None:
+            await _show_again(session, chat, message_id)
         return BegunTurn(stream=stream_of(stream, chat=chat), created=False)
     parent = await parent_of_prompt(session, chat, parent_id=parent_id, edited_id=edited_id)
     stream = await _open_stream(session, chat, prompt_id=message_id, model=model)
@@ -166,6 +168,13 @@ async def _add_chat(
     session.add(chat)
     await session.flush()  # other rows are about to refer to it
     return chat
+
+
+async def _show_again(session: AsyncSession, chat: ChatRow, prompt_id: MessageId) -> None:
+    """Show the branch of a prompt to which an edit leads back, unless something is answered."""
+    newest = await newest_stream(session, chat)
+    if newest is not None and newest.outcome is not None:
+        chat.active_message_id = await newest_below(session, chat, prompt_id)
 
 
 async def _open_stream(

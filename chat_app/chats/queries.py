@@ -9,6 +9,7 @@ from sqlmodel import col, select
 
 from chat_app.chats.models import (
     ID_PATTERN,
+    Chat,
     ChatId,
     Message,
     MessageId,
@@ -120,6 +121,22 @@ async def newest_stream(
     if reply_id is not None:
         query = query.where(StreamRow.reply_id == reply_id)
     return await session.scalar(query.order_by(col(StreamRow.position).desc()).limit(1))
+
+
+async def whole_chat(session: AsyncSession, row: ChatRow) -> Chat:
+    """`row` with all its messages."""
+    stream = await newest_stream(session, row)
+    query = select(MessageRow).where(MessageRow.chat_key == row.key)
+    messages = await session.scalars(query.order_by(col(MessageRow.position)))
+    return Chat(
+        id=ChatId(row.id),
+        title=row.title,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        messages=tuple(message_of(message) for message in messages),
+        newest_stream=None if stream is None else stream_of(stream, chat=row),
+        active_message_id=MessageId(row.active_message_id) if row.active_message_id else None,
+    )
 
 
 def text_parts(text: str) -> list[dict[str, Any]]:

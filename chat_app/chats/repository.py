@@ -1,7 +1,7 @@
 """Chats as their owner sees them: the side of the page and the API."""
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
+from sqlmodel import select
 
 from chat_app.chats.database import Database
 from chat_app.chats.limits import ChatLimits
@@ -11,6 +11,7 @@ from chat_app.chats.models import (
     Chat,
     ChatId,
     ChatPage,
+    Message,
     MessageId,
     Place,
     StreamRecord,
@@ -25,9 +26,10 @@ from chat_app.chats.queries import (
     not_found,
     owned_chat,
     stream_of,
+    whole_chat,
 )
 from chat_app.chats.search import folded
-from chat_app.chats.tables import MessageRow, StreamRow
+from chat_app.chats.tables import StreamRow
 from chat_app.chats.tree import find_message, newest_below
 from chat_app.errors import InvalidRequest, TurnInProgress
 from chat_app.identity.identity import Identity
@@ -62,7 +64,8 @@ class ChatRepository:
         """Accept a prompt: its message and the open stream that will answer it, or neither.
 
         An unknown `chat_id` is a new chat. A `message_id` accepted before is not accepted again:
-        the answer is the newest stream for it, and nothing is written.
+        the answer is the newest stream for it, and nothing is written. But an edit shows its
+        branch again while nothing is being answered: it may lead back to a prompt of another one.
 
         Args:
             identity: Who asks.
@@ -234,20 +237,16 @@ class ChatRepository:
         """
         async with self._database.reading() as session:
             chat = await owned_chat(session, identity, chat_id)
-            stream = await newest_stream(session, chat)
-            query = select(MessageRow).where(MessageRow.chat_key == chat.key)
-            messages = await session.scalars(query.order_by(col(MessageRow.position)))
-            return Chat(
-                id=ChatId(chat.id),
-                title=chat.title,
-                created_at=chat.created_at,
-                updated_at=chat.updated_at,
-                messages=tuple(message_of(row) for row in messages),
-                newest_stream=None if stream is None else stream_of(stream, chat=chat),
-                active_message_id=MessageId(chat.active_message_id)
-                if chat.active_message_id
-                else None,
-            )
+            return await whole_chat(session, chat)
+
+    async def read_message(
+        self, identity: Identity, chat_id: ChatId, message_id: MessageId
+    ) -> Message | None:
+        """One message of a chat; None if the chat has no such message."""
+        async with self._database.reading() as session:
+            chat = await owned_chat(session, identity, chat_id)
+            row = await find_message(session, chat, message_id)
+            return None if row is None else message_of(row)
 
     async def activate(self, identity: Identity, chat_id: ChatId, *, message_id: MessageId) -> None:
         """Show the branch through a message, up to the newest message of that branch.
@@ -269,11 +268,7 @@ class ChatRepository:
             chat.active_message_id = await newest_below(session, chat, message_id)
 
     async def rename(self, identity: Identity, chat_id: ChatId, *, title: str) -> None:
-        """Call a chat something else; its place in the list stays.
-
-        Raises:
-            ChatNotFound: No such chat for this user.
-        """
+        """Call a chat something else; its place in the list stays."""
         async with self._database.writing() as session:
             chat = await owned_chat(session, identity, chat_id, lock=True)
             chat.title, chat.searchable, chat.title_by = title, folded(title), "user"

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.anyio
 
 SHORT = "/demo tokens=3 rate=0 words=1"
 OTHER = "/demo tokens=4 rate=0 words=1"
+THIRD = "/demo tokens=2 rate=0 words=1"
 CUT = "/demo tokens=5 rate=0 words=1 fail=2"
 
 
@@ -78,6 +79,47 @@ async def test_the_last_prompt_sent_once_more_under_its_id_is_the_same_turn(
     again = await sdk(caller, message(SHORT), messageId="q")
 
     assert again.body == first.body
+
+
+@pytest.mark.parametrize("texts", [(SHORT, OTHER), (SHORT, OTHER, THIRD, OTHER, SHORT)])
+async def test_an_edit_back_to_what_was_asked_before_shows_that_again(
+    caller: Caller, texts: tuple[str, ...]
+) -> None:
+    first = await sdk(caller, message(SHORT))
+    for text in texts[1:]:
+        await sdk(caller, message(text), messageId="q")
+
+    back = await sdk(caller, message(SHORT), messageId="q")
+
+    assert back.body == first.body
+    assert await path(caller) == [("user", SHORT), ("assistant", "w1 w2 w3 ")]
+
+
+async def test_the_first_text_sent_once_more_without_being_an_edit_moves_nothing(
+    caller: Caller,
+) -> None:
+    first = await sdk(caller, message(SHORT))
+    await sdk(caller, message(OTHER), messageId="q")
+
+    again = await sdk(caller, message(SHORT))
+
+    assert again.body == first.body
+    assert await path(caller) == [("user", OTHER), ("assistant", "w1 w2 w3 w4 ")]
+
+
+async def test_an_edit_back_shows_what_is_being_answered(caller: Caller) -> None:
+    await sdk(caller, message(SHORT))
+    slow = "/demo tokens=2 rate=0 pause=600@1"
+    await caller.ask(
+        "POST",
+        "/api/chat?wait=0",
+        {"id": "holiday", "message": message(slow, id="q2"), "messageId": "q"},
+    )
+
+    await sdk(caller, message(SHORT), messageId="q")
+
+    assert await path(caller) == [("user", slow)]
+    await caller.ask("POST", "/api/chat/holiday/stop")
 
 
 async def test_a_client_that_makes_ids_names_the_prompt_it_edits(caller: Caller) -> None:

@@ -164,6 +164,19 @@ async def test_times_are_in_utc(
     assert max(times) <= after
 
 
+async def test_one_message_can_be_read_alone(
+    chats: ChatRepository, alice: Identity, bob: Identity
+) -> None:
+    await ask(chats, alice)
+    [prompt] = (await chats.read_chat(alice, CHAT)).messages
+
+    assert await chats.read_message(alice, CHAT, prompt.id) == prompt
+    for unknown in ("never-sent", "\0"):
+        assert await chats.read_message(alice, CHAT, MessageId(unknown)) is None
+    with pytest.raises(ChatNotFound):
+        await chats.read_message(bob, CHAT, prompt.id)
+
+
 async def test_a_user_without_chats_has_an_empty_list(
     chats: ChatRepository, alice: Identity
 ) -> None:

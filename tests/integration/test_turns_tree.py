@@ -114,7 +114,7 @@ async def test_an_edited_prompt_is_answered_beside_the_one_before(
     await app.ask("To the sea.", Finish())
 
     turn, again = [
-        await app.turns.edit(
+        await app.turns.send(
             alice, chat_id=CHAT, message_id=SECOND, edited_id=FIRST, text="And when?"
         )
         for _ in range(2)
@@ -133,7 +133,7 @@ async def test_an_edited_prompt_has_the_limits_of_any_prompt(app: App, alice: Id
 
     for text, error in ((" ", InvalidRequest), ("x" * 1001, PromptTooLarge)):
         with pytest.raises(error):
-            await app.turns.edit(alice, chat_id=CHAT, message_id=SECOND, edited_id=FIRST, text=text)
+            await app.turns.send(alice, chat_id=CHAT, message_id=SECOND, edited_id=FIRST, text=text)
 
 
 async def test_a_prompt_can_be_sent_behind_any_message(
