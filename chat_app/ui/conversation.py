@@ -11,7 +11,7 @@ from chat_app.errors import ChatAppError, ChatNotFound, DatabaseUnavailable, Tur
 from chat_app.identity.identity import Identity
 from chat_app.turn import Turn
 from chat_app.turns import Turns
-from chat_app.ui.session import identify
+from chat_app.ui.session import SessionState, identify
 from chat_app.ui.shown import MISHAPS, ShownMessage, shown_messages, unanswered_stream
 from chat_app.ui.sidebar import SidebarState
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
@@ -78,9 +78,10 @@ class ConversationState(rx.State):
         """Ask. The id makes a repeated request one turn, and on the empty page one chat."""
         is_new = not self.shown_chat_id
         chat_id = chat_of_prompt(message_id, shown_chat_id=self.shown_chat_id)
+        model = (await self.get_state(SessionState)).answering_model
         turn = await self._begin(
             lambda turns, identity: turns.send(
-                identity, chat_id=chat_id, message_id=message_id, text=text
+                identity, chat_id=chat_id, message_id=message_id, text=text, model=model or None
             ),
             chat_id=chat_id,
         )

@@ -140,13 +140,24 @@ def _send_trouble() -> rx.Component:
 
 
 def _small_print() -> rx.Component:
-    return rx.el.p(
+    return rx.el.div(
+        rx.cond(SessionState.models.length() > 1, _model_picker()),
         rx.match(
-            SessionState.model,
+            SessionState.answering_model,
             ("", "\u00a0"),  # keeps its line until the server has told
             (DEMO_MODEL, "The demo model answers. CHAT_MODEL sets a real one."),
-            f"{SessionState.model} can make mistakes. Check what matters.",
+            f"{SessionState.answering_model} can make mistakes. Check what matters.",
         ),
         data_testid="model",
-        class_name="text-center text-xs text-muted-foreground",
+        class_name="small-print",
+    )
+
+
+def _model_picker() -> rx.Component:
+    return rx.el.select(
+        rx.foreach(SessionState.models, lambda name: rx.el.option(name, value=name)),
+        value=SessionState.answering_model,
+        on_change=SessionState.choose_model,
+        aria_label="Model that answers",
+        data_testid="model-picker",
     )

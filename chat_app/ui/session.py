@@ -27,13 +27,29 @@ class SessionState(rx.State):
     """Whether the browser bears a session, which model answers it, and how much it may ask at once.
 
     Holds neither the token nor the user.
+
+    Attributes:
+        model: What answers unless another one is chosen.
+        models: What can be chosen; the browser remembers what was: `chosen`.
     """
 
     model: str = ""
+    models: rx.Field[list[str]] = rx.field(default_factory=list)
+    chosen: str = rx.LocalStorage("", name="chat.model", sync=True)
     max_prompt_chars: int = 0
     missing: bool = False
     refusal: str = ""
     remedy: str = ""
+
+    @rx.var
+    def answering_model(self) -> str:
+        """The model that answers the next prompt; the browser's word counts if it is offered."""
+        return self.chosen if self.chosen in self.models else self.model
+
+    @rx.event
+    def choose_model(self, name: str) -> None:
+        """Have the prompts from now on answered by this model."""
+        self.chosen = name if name in self.models else ""
 
     @rx.event
     def note_refusal(self, cause: str) -> None:
@@ -66,6 +82,7 @@ async def identify(state: rx.State) -> Identity | None:
         session.missing = True
         return None
     session.model = services().settings.chat_model
+    session.models = list(services().settings.models)
     session.max_prompt_chars = services().settings.max_prompt_chars
     session.missing = False
     session.refusal = ""

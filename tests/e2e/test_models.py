@@ -1,0 +1,94 @@
+"""Several models to choose from, the titles they make, and the page on paper."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.chat_page import ChatPage
+from tests.support.app_server import AppServer, running
+from tests.support.openai_server import OpenAIServer, answer
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, provider: OpenAIServer) -> Iterator[AppServer]:
+    """The application with two models, which name the chats."""
+    settings = {
+        "CHAT_MODEL": "openai/first",
+        "CHAT_MODELS": "openai/first,openai/second",
+        "CHAT_TITLES": "model",
+        "MODEL_API_BASE": provider.base_url,
+        "MODEL_API_KEY": "test-key",
+    }
+    folder = tmp_path_factory.mktemp("models")
+    with running(AppServer(folder=folder, mode="prod", settings=settings)) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: Browser, server: AppServer) -> Iterator[Page]:
+    context = browser.new_context(base_url=server.page, viewport={"width": 1280, "height": 800})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def chat(page: Page, server: AppServer) -> ChatPage:
+    chat = ChatPage(page, database=Path(server.folder) / "chat.db")
+    chat.open()
+    return chat
+
+
+def test_the_model_that_is_chosen_answers_also_after_a_refresh(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    picker = chat.page.get_by_test_id("model-picker")
+    expect(picker).to_have_value("openai/first")
+
+    picker.select_option("openai/second")
+    chat.page.reload()
+    expect(picker).to_have_value("openai/second")
+    chat.send("Who are you?")
+    chat.has_status("done")
+
+    assert model.requests[0].body["model"] == "second"
+
+
+def test_a_model_that_is_not_offered_is_not_asked(chat: ChatPage, model: OpenAIServer) -> None:
+    chat.page.evaluate("localStorage.setItem('chat.model', 'openai/costly')")
+    chat.page.reload()
+
+    expect(chat.page.get_by_test_id("model-picker")).to_have_value("openai/first")
+    chat.send("Who are you?")
+    chat.has_status("done")
+
+    assert model.requests[0].body["model"] == "first"
+
+
+def test_the_title_that_the_model_made_appears_by_itself(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    model.script(answer("To the ", "sea."), answer('"Trip to ', 'the sea"'))
+
+    chat.send("Where do we go?")
+
+    chat.reads("To the sea.")
+    expect(chat.page.get_by_test_id("chat-link")).to_have_text("Trip to the sea", timeout=10_000)
+    expect(chat.page.get_by_role("heading", name="Trip to the sea")).to_be_visible()
+
+
+def test_on_paper_there_is_the_whole_conversation_and_nothing_to_press(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    long = "\n\n".join(f"Paragraph {number}." for number in range(60))
+    model.script(answer(long))
+    chat.send("Tell me a lot")
+    chat.has_status("done")
+
+    chat.page.emulate_media(media="print")
+
+    expect(chat.page.get_by_test_id("sidebar")).to_be_hidden()
+    expect(chat.page.get_by_test_id("composer")).to_be_hidden()
+    area = chat.page.get_by_test_id("scroll-area")
+    assert area.evaluate("area => area.scrollHeight <= area.clientHeight + 1")
