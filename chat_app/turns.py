@@ -222,16 +222,17 @@ class Turns:
         try:
             follower = await self._log.follow(turn.stream_id)
             return Resumed(stream_id=turn.stream_id, follower=follower)
-        except StreamNotFound:
+        except StreamNotFound as error:
+            newest = await self._chats.newest_stream(identity, turn.chat_id)
+            if newest is not None and newest.open and newest.id == turn.stream_id:
+                raise LogUnavailable("the stream is not there yet") from error
             return await self._ended(identity, turn.chat_id, turn.stream_id, turn.reply_id)
 
     async def _ended(
         self, identity: Identity, chat_id: ChatId, stream_id: StreamId, reply_id: MessageId
     ) -> Resumed:
-        chat = await self._chats.read_chat(identity, chat_id)
-        if chat.open_stream is not None and chat.open_stream.id == stream_id:
-            raise LogUnavailable("the stream is not there yet")
-        reply = next((message for message in chat.messages if message.id == reply_id), None)
+        # Read after the stream was found to be closed: with the row its reply was saved.
+        reply = await self._chats.read_message(identity, chat_id, reply_id)
         return Resumed(stream_id=stream_id, follower=None, reply=reply)
 
     async def stop(self, identity: Identity, chat_id: str) -> StopRequested | None:
