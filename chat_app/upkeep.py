@@ -50,10 +50,27 @@ class Upkeep:
         Raises:
             InvalidRequest: The title is empty, or longer than 200 characters.
         """
-        title = " ".join(title.replace("\0", "").encode(errors="replace").decode().split())
-        if not 0 < len(title) <= _TITLE_LENGTH:
-            raise InvalidRequest(f"a title has 1 to {_TITLE_LENGTH} characters")
-        await self._chats.rename(identity, ChatId(chat_id), title=title)
+        await self._chats.rename(identity, ChatId(chat_id), title=_clean(title))
+
+    async def change(
+        self,
+        identity: Identity,
+        *,
+        chat_id: str,
+        title: str | None = None,
+        message_id: str | None = None,
+    ) -> None:
+        """Rename a chat, show another branch, or both; a title that is refused changes nothing.
+
+        Raises:
+            InvalidRequest: See `rename` and `activate`.
+            TurnInProgress: See `activate`.
+        """
+        name = None if title is None else _clean(title)
+        if message_id is not None:
+            await self.activate(identity, chat_id=chat_id, message_id=message_id)
+        if name is not None:
+            await self._chats.rename(identity, ChatId(chat_id), title=name)
 
     async def delete(self, identity: Identity, *, chat_id: str) -> None:
         """Remove a chat, also one that is put away, with its messages, its streams and their logs.
@@ -75,6 +92,13 @@ class Upkeep:
                 await self._log.delete(stream_id)
         except LogUnavailable as error:
             _logger.warning("logs of a deleted chat are left to expire: %s", error)
+
+
+def _clean(title: str) -> str:
+    title = " ".join(title.replace("\0", "").encode(errors="replace").decode().split())
+    if not 0 < len(title) <= _TITLE_LENGTH:
+        raise InvalidRequest(f"a title has 1 to {_TITLE_LENGTH} characters")
+    return title
 
 
 class Bin:

@@ -97,7 +97,7 @@ class WholeChat(_Shape):
 
 
 class ChatChange(_Shape):
-    """Another title, another branch to show, or both; the branch is changed first."""
+    """Another title, another branch to show, or both."""
 
     title: str | None = None
     active_message_id: Id | None = None
@@ -135,10 +135,9 @@ async def read_chat(chat_id: Id, caller: Caller, api: Parts) -> WholeChat:
 )
 async def change_chat(chat_id: Id, change: ChatChange, caller: Caller, api: Parts) -> WholeChat:
     """Rename a chat, or show the branch through a message, up to its newest message."""
-    if change.active_message_id is not None:
-        await api.upkeep.activate(caller, chat_id=chat_id, message_id=change.active_message_id)
-    if change.title is not None:
-        await api.upkeep.rename(caller, chat_id=chat_id, title=change.title)
+    await api.upkeep.change(
+        caller, chat_id=chat_id, title=change.title, message_id=change.active_message_id
+    )
     return WholeChat.of(await api.chats.read_chat(caller, ChatId(chat_id)))
 
 

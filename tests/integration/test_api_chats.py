@@ -105,6 +105,22 @@ async def test_the_open_stream_is_named_and_goes_with_the_chat(caller: Caller) -
     assert code(await caller.ask("GET", "/api/chat?chatId=holiday")) == (404, "chat_not_found")
 
 
+async def test_a_change_with_a_title_that_is_refused_changes_nothing(caller: Caller) -> None:
+    await ask(caller)
+    await ask(caller, id="q2", messageId="q")
+    before = (await caller.ask("GET", CHAT)).json()
+
+    refused = await caller.ask("PATCH", CHAT, {"title": " ", "activeMessageId": "q"})
+    after = (await caller.ask("GET", CHAT)).json()
+    accepted = await caller.ask("PATCH", CHAT, {"title": "Sea", "activeMessageId": "q"})
+
+    assert code(refused) == (422, "invalid_request")
+    assert after == before
+    assert before["activePath"][0] == "q2"
+    assert accepted.json()["title"] == "Sea"
+    assert accepted.json()["activePath"][0] == "q"
+
+
 async def test_a_chat_is_exported_as_a_file(caller: Caller) -> None:
     await ask(caller)
     await caller.ask("PATCH", CHAT, {"title": 'Söder & "Ost"'})
