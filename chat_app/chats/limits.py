@@ -49,6 +49,8 @@ class ChatLimits:
             messages = select(func.count()).select_from(MessageRow).join(ChatRow)
             messages = messages.where(ChatRow.user_id == identity.user_id)
             of_chat = messages.where(ChatRow.id == begun.stream.chat_id)
-            if (await session.scalar(of_chat) or 0) > self.messages:
+            continued = of_chat.where(MessageRow.id == begun.stream.reply_id)  # adds no message
+            too_many = (await session.scalar(of_chat) or 0) > self.messages
+            if too_many and not await session.scalar(continued):
                 msg = f"a chat has at most {self.messages} messages"
                 raise ChatTooLong(msg)

@@ -111,6 +111,18 @@ async def test_a_chat_that_is_too_long_takes_no_more_prompts(tmp_path: Path) -> 
     assert elsewhere.status == 200
 
 
+async def test_a_reply_in_a_full_chat_can_be_continued_but_not_made_anew(tmp_path: Path) -> None:
+    async with limited(tmp_path, max_chat_messages=1) as caller:
+        await caller.send("/demo tokens=5 rate=0 words=1 fail=2")
+        body = {"id": "holiday", "trigger": "continue-message"}
+        continued = await caller.ask("POST", "/api/chat", body)
+        body = {"id": "holiday", "trigger": "regenerate-message"}
+        anew = await caller.ask("POST", "/api/chat", body)
+
+    assert continued.status == 200
+    assert refusal(anew) == (422, "chat_too_long")
+
+
 async def test_no_limit_is_no_limit(tmp_path: Path) -> None:
     none = {
         "max_prompts_per_minute": 0,
