@@ -1,0 +1,110 @@
+"""`make chaos`: many turns over several servers, while servers, Redis and connections break.
+
+Each turn sets off a fault in mid-answer; afterwards its text is held against the demo model's, its
+log and the database. The seed decides what happens, in which order and when: the same seed is the
+same schedule. Ends with 1 if a law was broken.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio
+
+from bench.progress import Progress
+from tests.chaos.report import draw, tell
+from tests.chaos.run import Report, run
+from tests.chaos.schedule import KINDS, Turn
+from tests.chaos.schedule import draw as draw_schedule
+from tests.chaos.stage import staged
+from tests.chaos.witness import Witness, watching
+from tests.support.app_server import ROOT
+
+_RESULTS = ROOT / "test-results"
+_SECONDS = (6.0, 12.0)
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    options = _options()
+    # An end by SIGTERM is as orderly as one by Ctrl-C: everything started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Connections are broken on purpose here.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    turns = draw_schedule(
+        options.seed,
+        turns=options.turns,
+        servers=options.servers,
+        kinds=options.only or list(KINDS),
+        seconds=_SECONDS,
+    )
+    _say(f"seed {options.seed}: {len(turns)} turns over {options.servers} servers")
+    if options.show:
+        _say("\n".join(map(str, turns)))
+        return
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        report, witness = anyio.run(_run, Path(folder), turns, options)
+        if report.broken:
+            _keep(Path(folder) / "servers.log")
+    _RESULTS.mkdir(exist_ok=True)
+    picture = _RESULTS / "chaos.svg"
+    picture.write_text(draw(report, seed=options.seed))
+    _say(tell(report, witness, seed=options.seed))
+    _say(f"\nThe picture: {picture.relative_to(ROOT)}")
+    sys.exit(1 if report.broken else 0)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos --", description=main.__doc__)
+    parser.add_argument("--turns", type=int, choices=range(1, 10_001), default=24, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--servers", type=int, choices=range(2, 9), default=3, metavar="2…8")
+    parser.add_argument("--lanes", type=int, choices=range(1, 51), default=4, metavar="1…50")
+    parser.add_argument("--minutes", type=float, default=30, help="begin no turn after these")
+    parser.add_argument("--only", action="append", choices=list(KINDS), help="may be repeated")
+    parser.add_argument("--show", action="store_true", help="show the schedule and do nothing")
+    return parser.parse_args()
+
+
+async def _run(
+    folder: Path, turns: tuple[Turn, ...], options: argparse.Namespace
+) -> tuple[Report, Witness]:
+    progress = Progress(len(turns))
+
+    def tick() -> None:
+        progress.begin(f"seed {options.seed}")
+        progress.end()
+
+    try:
+        async with staged(folder, servers=options.servers) as stage:
+            with watching(stage.redis.port) as witness:
+                report = await run(
+                    stage,
+                    turns,
+                    witness,
+                    lanes=options.lanes,
+                    limit=60 * options.minutes,
+                    tick=tick,
+                )
+                return report, witness
+    finally:
+        progress.close()
+
+
+def _keep(log: Path) -> None:
+    _RESULTS.mkdir(exist_ok=True)
+    kept = _RESULTS / "chaos-servers.log"
+    kept.write_bytes(log.read_bytes())
+    _say(f"What the servers said: {kept.relative_to(ROOT)}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Servers at the cost of a fork: they come from a process that has imported everything.
+
+Run as a program it reads a port from each line of its input, forks a server for it, and answers
+with the process id. The server is what `reflex run --env prod --backend-only` comes to. When its
+input ends, it ends all that it has forked.
+"""
+
+import os
+import signal
+import sys
+from contextlib import suppress
+
+from reflex.utils import prerequisites
+from reflex.utils.exec import run_backend_prod
+from reflex_base import constants
+from reflex_base.environment import environment
+
+
+def main() -> None:
+    """Fork until the input ends."""
+    environment.REFLEX_ENV_MODE.set(constants.Env.PROD)
+    environment.REFLEX_SKIP_COMPILE.set(True)
+    prerequisites.get_app()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing waits for them here
+    born: list[int] = []
+    _tell("ready")
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _serve(int(line))
+        born.append(child)
+        _tell(str(child))
+    for child in born:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+
+
+def _serve(port: int) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()  # one group with its worker, so that both end together
+    _leave_the_pipes()
+    run_backend_prod("127.0.0.1", port, constants.LogLevel.ERROR)
+    os._exit(0)
+
+
+def _leave_the_pipes() -> None:
+    """Neither read the orders nor write between the answers; complaints go to the error output."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""One run: turns, their faults one after the other, and whether the laws hold."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import anyio
+import httpx
+from anyio import to_thread
+
+from tests.chaos import laws
+from tests.chaos.moment import pause
+from tests.chaos.schedule import Fault, Turn
+from tests.chaos.stage import STALLED, Stage
+from tests.chaos.viewer import Viewer
+from tests.chaos.witness import Witness
+
+TURN_TIMEOUT = 120
+_RECOVERY_TIMEOUT = 30
+_FLOWING = 0.4
+"""An answer goes on if its last text is no older than this; undisturbed, some comes every 50 ms."""
+_SETTLE = 0.5
+"""How long a fault is left to work, in seconds, before anything is taken for recovered."""
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a run has shown.
+
+    Attributes:
+        broken: Each law that did not hold, and where.
+        recoveries: By kind of fault, for each that struck: how long the viewer who waited
+            longest was without new text, in seconds.
+        turns: How many were had.
+        complete: Turns for which every law held.
+        takeovers: How often a producer went on with what another had begun.
+        logs: Turns whose log could still be read when they had ended.
+    """
+
+    broken: list[str] = field(default_factory=list[str])
+    recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list[float]))
+    turns: int = 0
+    complete: int = 0
+    takeovers: int = 0
+    logs: int = 0
+    seconds: float = 0.0
+
+    @property
+    def faults(self) -> Counter[str]:
+        """How many of each kind have struck."""
+        return Counter({kind: len(found) for kind, found in self.recoveries.items()})
+
+
+class Run:
+    """Turns in some lanes side by side; each sets off its fault when enough of its text has come.
+
+    Faults wait for each other: the next strikes when every answer goes on after the one before.
+    Redis and a producer that are lost at once are more than can be survived, since then nobody
+    has the text any more.
+    """
+
+    def __init__(self, stage: Stage, http: httpx.AsyncClient, *, tick: Callable[[], None]) -> None:
+        self.report = Report()
+        self._stage = stage
+        self._http = http
+        self._tick = tick  # called at the end of each turn
+        self._one_at_a_time = anyio.Lock()
+        self._viewers: set[Viewer] = set()  # of the answers under way
+
+    async def turns(self, turns: Sequence[Turn], *, lanes: int, limit: float) -> None:
+        """Have all of them, `lanes` at a time; begin none after `limit` seconds."""
+        begun = time.monotonic()
+        self._last_call = begun + limit
+        waiting = iter(turns)
+        async with anyio.create_task_group() as group:
+            for _ in range(lanes):
+                group.start_soon(self._lane, waiting)
+        if running := await to_thread.run_sync(laws.open_streams, self._stage.folder):
+            self.report.broken.append(f"{running} streams are open for ever")
+        self.report.seconds = time.monotonic() - begun
+
+    async def _lane(self, waiting: Iterator[Turn]) -> None:
+        for turn in waiting:
+            if time.monotonic() > self._last_call:
+                return
+            self.report.turns += 1
+            broken = await self._turn(turn)
+            self.report.complete += not broken
+            place = f"turn {turn.number} ({turn.prompt}; {turn.fault.kind})"
+            self.report.broken += [f"{place}: {law}" for law in broken]
+            self._tick()
+
+    async def _turn(self, turn: Turn) -> list[str]:
+        chat, whole = uuid4().hex, await laws.whole_answer(turn.prompt)
+        apis = self._stage.apis
+        places = [turn.asks, (turn.asks + 1) % len(apis)]
+        viewers = [Viewer(self._http, apis[at:] + apis[:at], chat=chat) for at in places]
+        asking, looking = viewers
+        try:
+            with anyio.fail_after(TURN_TIMEOUT):
+                async with anyio.create_task_group() as group:
+                    self._viewers.add(asking)
+                    group.start_soon(lambda: asking.ask(turn.prompt, message=uuid4().hex))
+                    await asking.reached(1)
+                    self._viewers.add(looking)
+                    group.start_soon(looking.look_on)
+                    await asking.reached(int(turn.fault.share * len(whole)))
+                    await self._strike(turn.fault)
+        except TimeoutError:
+            got = [f"{len(viewer.text)} of {len(whole)}" for viewer in viewers]
+            return [f"no end after {TURN_TIMEOUT} s; characters seen: {got}"]
+        finally:
+            self._viewers.difference_update(viewers)
+        return await self._judge(chat, whole, viewers)
+
+    async def _strike(self, fault: Fault) -> None:
+        async with self._one_at_a_time:
+            await self._recovered()
+            begun = time.monotonic()
+            affected = [viewer for viewer in self._viewers if viewer.text and not viewer.ended]
+            await self._stage.strike(fault)
+            await pause(_SETTLE)
+            await self._recovered()
+            silences = [viewer.silence(since=begun) for viewer in affected]
+            self.report.recoveries[fault.kind].append(max(silences, default=0.0))
+
+    async def _recovered(self) -> None:
+        """Return when every answer under way goes on; after a while, whether they do or not."""
+        with anyio.move_on_after(_RECOVERY_TIMEOUT):
+            while not all(map(_flows, self._viewers)):
+                await pause(0.02)
+
+    async def _judge(self, chat: str, whole: str, viewers: list[Viewer]) -> list[str]:
+        # A fault that is under way would be in the way of those who look past the servers.
+        async with self._one_at_a_time:
+            log = await laws.read_log(self._stage.redis.socket_url, viewers[0].stream_id)
+            stored = await to_thread.run_sync(laws.read_stored, self._stage.folder, chat)
+            lost = self._stage.lost_at > min(viewer.marks[-1] for viewer in viewers) - _FLOWING
+        self.report.logs += bool(log)
+        self.report.takeovers += stored.takeovers
+        gone = [] if log or lost else ["its log is gone"]
+        return gone + laws.broken(whole, viewers, log, stored)
+
+
+def _flows(viewer: Viewer) -> bool:
+    fresh = bool(viewer.marks) and time.monotonic() - viewer.marks[-1] < _FLOWING
+    return viewer.ended or fresh
+
+
+async def run(
+    stage: Stage,
+    turns: Sequence[Turn],
+    witness: Witness,
+    *,
+    lanes: int,
+    limit: float,
+    tick: Callable[[], None],
+) -> Report:
+    """Have `turns` on `stage`, beginning none after `limit` seconds; what came of it."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    timeout = httpx.Timeout(STALLED)
+    async with httpx.AsyncClient(timeout=timeout, limits=limits) as http:
+        (await http.post(f"{stage.apis[0]}/api/session")).raise_for_status()
+        running = Run(stage, http, tick=tick)
+        await running.turns(turns, lanes=lanes, limit=limit)
+    report = running.report
+    report.broken += stage.broken
+    report.broken += [f"written by a fenced producer: {each}" for each in witness.fenced]
+    report.broken += [f"written twice, differently: {each}" for each in witness.rewritten]
+    return report

@@ -1,0 +1,90 @@
+"""What happens in a run: drawn whole from its seed, before the first turn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+KINDS = {
+    "kill": "a server ends without warning (SIGKILL)",
+    "terminate": "a server is told to end (SIGTERM), and started again",
+    "freeze": "a server stands still (SIGSTOP), and goes on after its streams were taken over",
+    "cut": "all connections through one proxy are reset",
+    "empty": "Redis crashes and comes back with nothing in it",
+    "flush": "Redis forgets everything, and its connections stay (FLUSHALL)",
+    "pause": "Redis stands still",
+    "unplug": "Redis resets every connection to it",
+}
+
+_FREEZE = (3.0, 4.5)  # seconds; more than it takes to take a stream over
+_PAUSE = (0.5, 2.0)
+_RATES = (20, 30, 50)
+_SHARE = (0.05, 0.6)  # of the text; a fault late in an answer would mostly strike after its end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that breaks.
+
+    Attributes:
+        kind: One of `KINDS`.
+        server: The number of the server, or of its proxy, for the kinds that break one.
+        seconds: How long it lasts, for the kinds that last.
+        share: How much of its turn's text has come when it strikes.
+    """
+
+    kind: str
+    server: int
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A prompt, and the fault that its answer sets off.
+
+    Attributes:
+        asks: The number of the server that is asked first; the second viewer begins one further.
+    """
+
+    number: int
+    prompt: str
+    asks: int
+    fault: Fault
+
+
+def draw(
+    seed: int, *, turns: int, servers: int, kinds: Sequence[str], seconds: tuple[float, float]
+) -> tuple[Turn, ...]:
+    """The turns of a run; the same arguments draw the same.
+
+    Args:
+        seed: What chooses.
+        turns: How many.
+        servers: How many there are.
+        kinds: Of the faults; each comes as often as any other, give or take one.
+        seconds: The shortest and the longest that an answer lasts undisturbed.
+    """
+    random = Random(seed)
+    drawn = [kinds[number % len(kinds)] for number in range(turns)]
+    random.shuffle(drawn)
+    return tuple(
+        Turn(
+            number=number,
+            prompt=_prompt(random, seconds=random.uniform(*seconds)),
+            asks=random.randrange(servers),
+            fault=Fault(
+                kind=kind,
+                server=random.randrange(servers),
+                seconds=random.uniform(*(_FREEZE if kind == "freeze" else _PAUSE)),
+                share=random.uniform(*_SHARE),
+            ),
+        )
+        for number, kind in enumerate(drawn, start=1)
+    )
+
+
+def _prompt(random: Random, *, seconds: float) -> str:
+    """Half of the answers count, half are prose, with whatever Unicode has to offer."""
+    rate = random.choice(_RATES)
+    text = random.choice(["words=1", f"seed={random.randrange(1_000_000)}"])
+    return f"/demo tokens={round(rate * seconds)} rate={rate} {text}"

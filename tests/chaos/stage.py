@@ -1,0 +1,145 @@
+"""Servers, their proxies and their Redis; and how to break each."""
+
+import signal
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import httpx
+from anyio import to_thread
+from redis.asyncio import Redis
+
+from tests.chaos.moment import pause
+from tests.chaos.schedule import Fault
+from tests.chaos.servers import Server, nursery
+from tests.support.producing import UNLIMITED
+from tests.support.redis_server import RedisServer, running_redis
+from tests.support.tcp_proxy import TcpProxy
+
+STALLED = 3.0
+"""Seconds without a byte after which a viewer takes a connection for dead."""
+
+_START_TIMEOUT = 60
+_SETTINGS = {
+    **UNLIMITED,
+    "MAX_OPEN_STREAMS": "0",
+    "MAX_GUESTS_PER_MINUTE": "0",
+    "HEARTBEAT_INTERVAL": "1",
+}
+
+
+class Stage:
+    """Where a run takes place.
+
+    Attributes:
+        apis: Address of each server, by way of its proxy.
+        lost_at: When Redis last forgot everything, by the monotonic clock.
+        broken: What went wrong with the servers themselves.
+    """
+
+    def __init__(
+        self, folder: Path, redis: RedisServer, servers: list[Server], proxies: list[TcpProxy]
+    ) -> None:
+        self.folder = folder
+        self.redis = redis
+        self.apis = [f"http://127.0.0.1:{proxy.port}" for proxy in proxies]
+        self.lost_at = 0.0
+        self.broken: list[str] = []
+        self._servers = servers
+        self._proxies = proxies
+        self._faults: dict[str, Callable[[Fault], Awaitable[None]]] = {
+            "kill": self._kill,
+            "terminate": self._terminate,
+            "freeze": self._freeze,
+            "cut": self._cut,
+            "empty": self._empty,
+            "flush": self._flush,
+            "pause": self._pause,
+            "unplug": self._unplug,
+        }
+
+    async def all_up(self) -> None:
+        """Return when every server answers."""
+        async with httpx.AsyncClient(verify=False) as http:
+            with anyio.fail_after(_START_TIMEOUT):
+                for server in self._servers:
+                    await _answers(http, server)
+
+    async def strike(self, fault: Fault) -> None:
+        """Break what is to be broken; return when it is whole again, or is on its way to be."""
+        await self._faults[fault.kind](fault)
+
+    async def _kill(self, fault: Fault) -> None:
+        await self._end(fault, signal.SIGKILL)
+
+    async def _terminate(self, fault: Fault) -> None:
+        await self._end(fault, signal.SIGTERM)
+
+    async def _end(self, fault: Fault, number: signal.Signals) -> None:
+        await self.all_up()  # one at least lives at any time
+        server = self._servers[fault.server]
+        if not await to_thread.run_sync(server.end, number):
+            self.broken.append(f"a server did not end at {number.name}")
+        await to_thread.run_sync(server.launch)
+
+    async def _freeze(self, fault: Fault) -> None:
+        await self.all_up()
+        server = self._servers[fault.server]
+        server.freeze()
+        try:
+            await pause(fault.seconds)
+        finally:
+            server.thaw()
+
+    async def _cut(self, fault: Fault) -> None:
+        self._proxies[fault.server].cut_all()
+
+    async def _empty(self, _fault: Fault) -> None:
+        await to_thread.run_sync(self.redis.restart)
+        self.lost_at = time.monotonic()
+
+    async def _flush(self, _fault: Fault) -> None:
+        async with Redis.from_url(self.redis.socket_url) as client:
+            await client.flushall()
+        self.lost_at = time.monotonic()
+
+    async def _pause(self, fault: Fault) -> None:
+        self.redis.pause()
+        try:
+            await pause(fault.seconds)
+        finally:
+            self.redis.resume()
+
+    async def _unplug(self, _fault: Fault) -> None:
+        async with Redis.from_url(self.redis.socket_url) as client:
+            for kind in ("normal", "pubsub"):
+                await client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+
+async def _answers(http: httpx.AsyncClient, server: Server) -> None:
+    while True:
+        try:
+            if (await http.get(f"http://127.0.0.1:{server.port}/api/openapi.json")).is_success:
+                return
+        except httpx.TransportError:
+            await pause(0.05)
+
+
+@asynccontextmanager
+async def staged(folder: Path, *, servers: int) -> AsyncGenerator[Stage]:
+    """A Redis, `servers` servers and a proxy before each; all are ended with the block."""
+    async with AsyncExitStack() as stack:
+        redis = stack.enter_context(running_redis())
+        settings = {**_SETTINGS, "REDIS_URL": redis.url}
+        parent = await to_thread.run_sync(stack.enter_context, nursery(settings, folder=folder))
+        company = [Server(parent) for _ in range(servers)]
+        proxies = [
+            await stack.enter_async_context(TcpProxy(port=server.port)) for server in company
+        ]
+        stage = Stage(folder, redis, company, proxies)
+        for server in company:
+            server.launch()
+        await stage.all_up()
+        yield stage

@@ -1,0 +1,135 @@
+"""Somebody who follows an answer to its end, through whichever server answers."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import httpx
+
+from chat_app.streams import frame
+from tests.chaos.moment import pause
+from tests.support.caller import prompt, text_of
+
+_STORED = re.compile(rb'^data: \{.*"data-appendMessage"', re.MULTILINE)
+_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)  # seconds before each try, the last for all that follow
+
+
+class Viewer:
+    """A client by the rules that every client has.
+
+    What is cut, stalls, or is refused with 503 is asked for again at the next server: the prompt
+    with its message id until there is an answer, then the stream behind the last event received.
+
+    Attributes:
+        frames: The events so far, as they came: that of offset k is number k - 1.
+        text: The answer so far.
+        stream_id: As the server says it.
+        marks: When text came, or the end, by the monotonic clock.
+        errors: What a person would have been told, or should have been.
+        stored: Whether the rest was told as a finished message, its log being gone.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, apis: Sequence[str], *, chat: str) -> None:
+        """Know the servers; the first of `apis` is asked first."""
+        self.frames: list[bytes] = []
+        self.text = ""
+        self.stream_id = ""
+        self.marks: list[float] = []
+        self.errors: list[str] = []
+        self.stored = False
+        self._http = http
+        self._apis = apis
+        self._chat = chat
+        self._tries = 0
+        self._in_vain = 0  # tries since the last event
+        self._closed = False
+        self._grown = asyncio.Event()  # set at each event, and at the end
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes."""
+        return self._closed or bool(self.errors)
+
+    def silence(self, *, since: float) -> float:
+        """The longest time without new text from then on, in seconds."""
+        later = [since, *(mark for mark in self.marks if mark > since)]
+        last = [] if self.ended else [time.monotonic()]
+        return max((b - a for a, b in pairwise([*later, *last])), default=0.0)
+
+    async def reached(self, length: int) -> None:
+        """Return when so many characters have come, or all."""
+        while len(self.text) < length and not self.ended:
+            self._grown.clear()
+            await self._grown.wait()
+
+    async def ask(self, text: str, *, message: str) -> None:
+        """Send a prompt; return when its answer has ended."""
+        body = prompt(text, chat=self._chat, message=message)
+        await self._follow(body)
+
+    async def look_on(self) -> None:
+        """Return when the answer that somebody else asked for has ended."""
+        await self._follow(None)
+
+    async def _follow(self, body: dict[str, Any] | None) -> None:
+        while not self.ended:
+            request = self._request("POST", json=body) if body else self._resuming()
+            if self.frames:
+                request = self._resuming()
+            await pause(_PAUSES[min(self._in_vain, len(_PAUSES) - 1)])
+            self._tries += 1
+            self._in_vain += 1
+            try:
+                async for piece in self._pieces(request):
+                    self._take(piece)
+            except httpx.TransportError:
+                pass
+        self.marks.append(time.monotonic())
+        self._grown.set()
+
+    def _resuming(self) -> httpx.Request:
+        return self._request("GET", params={"chatId": self._chat, "after": len(self.frames)})
+
+    def _request(self, method: Literal["GET", "POST"], **content: Any) -> httpx.Request:
+        api = self._apis[self._tries % len(self._apis)]
+        return self._http.build_request(method, f"{api}/api/chat", **content)
+
+    async def _pieces(self, request: httpx.Request) -> AsyncGenerator[bytes]:
+        response = await self._http.send(request, stream=True)
+        try:
+            if response.status_code != httpx.codes.OK:
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    self.errors.append(f"{response.status_code} {await response.aread()!r}")
+                return
+            self.stream_id = response.headers.get("x-stream-id", self.stream_id)
+            kept = b""
+            async for data in response.aiter_raw():
+                *pieces, kept = (kept + data).split(b"\n\n")
+                for piece in pieces:
+                    yield piece + b"\n\n"
+        finally:
+            await response.aclose()
+
+    def _take(self, piece: bytes) -> None:
+        if piece == frame.DONE:
+            self._closed = True
+        elif _STORED.search(piece):
+            self.stored = True
+        elif piece.startswith(b"id:"):
+            self._take_event(piece)
+
+    def _take_event(self, piece: bytes) -> None:
+        offset, event = frame.decode(piece)
+        if offset != len(self.frames) + 1:
+            self.errors.append(f"offset {offset} after {len(self.frames)}")
+        if event["type"] in {"error", "abort"}:
+            self.errors.append(str(event))
+        self.frames.append(piece)
+        self._in_vain = 0
+        if new := text_of(piece):
+            self.text += new
+            self.marks.append(time.monotonic())
+        self._grown.set()
