@@ -5,7 +5,7 @@ BIN := .venv/bin
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check bench format migrate programs screenshots clean
+.PHONY: help run dev test check bench chaos format migrate programs screenshots clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -29,14 +29,17 @@ check: $(SYNCED) ## Format, lint, import contracts, types, migrations in step
 	$(BIN)/alembic upgrade head && $(BIN)/alembic check
 
 # `make bench -- --quick`: what follows the name of the target are its options, not targets.
-ifeq (bench,$(firstword $(MAKECMDGOALS)))
-BENCH_OPTIONS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
-$(eval .PHONY: $(BENCH_OPTIONS))
-$(eval $(BENCH_OPTIONS):;@:)
+ifneq (,$(filter bench chaos,$(firstword $(MAKECMDGOALS))))
+OPTIONS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+$(eval .PHONY: $(sort $(OPTIONS)))
+$(eval $(sort $(OPTIONS)):;@:)
 endif
 
 bench: $(SYNCED) ## Measure beside the nearest peer; options: make bench -- --help
-	@$(BIN)/python -m bench $(BENCH_OPTIONS)
+	@$(BIN)/python -m bench $(OPTIONS)
+
+chaos: $(SYNCED) programs ## Break servers, Redis and connections in mid-answer; options: make chaos -- --help
+	@$(BIN)/python -m tests.chaos $(OPTIONS)
 
 screenshots: $(SYNCED) programs ## Picture every state of a conversation, into screenshots/
 	@PYTHONPATH=. $(BIN)/python -m scripts.screenshot_states
