@@ -68,9 +68,11 @@ export function createResumableFetch({
     const follower = new Follower({
       ...timing,
       cursor: asked.cursor,
+    const streamId = response.headers.get("x-stream-id");
+    const resumeUrl = withParameter(asked.resumeUrl, "streamId", streamId);
       onStatus: (status) => onStatus(status, asked.chatId),
       open: (cursor, ours, wait) =>
-        fetch(withWait(asked.resumeUrl, wait), resumeInit(input, init, cursor, ours)),
+        fetch(withParameter(resumeUrl, "wait", wait), resumeInit(input, init, cursor, ours)),
     });
     const { status, statusText, headers } = response;
     const kept = new Headers(headers);
@@ -580,11 +582,11 @@ function retryAfterMs(response) {
   return (Number(response.headers.get("retry-after")) || 0) * 1000;
 }
 
-function withWait(url, wait) {
-  if (wait === null) return url;
-  const polled = new URL(url);
-  polled.searchParams.set("wait", wait);
-  return polled.href;
+function withParameter(url, name, value) {
+  if (value === null) return url;
+  const changed = new URL(url);
+  changed.searchParams.set(name, value);
+  return changed.href;
 }
 
 /** The caller's own request as one that resumes: the same credentials, no body. */

@@ -169,7 +169,12 @@ class Turns:
             raise
 
     async def resume(
-        self, identity: Identity, chat_id: str, *, after: int | None = None
+        self,
+        identity: Identity,
+        chat_id: str,
+        *,
+        after: int | None = None,
+        stream_id: StreamId | None = None,
     ) -> Resumed | None:
         """The chat's newest stream from a cursor on, or what it ended in.
 
@@ -182,6 +187,8 @@ class Turns:
 
         Returns:
             None when nothing was ever asked in this chat.
+            stream_id: The stream of that event, if the caller knows it: of another one they have
+                nothing, so `after` does not count.
 
         Raises:
             ChatNotFound: No such chat for this user.
@@ -194,6 +201,8 @@ class Turns:
         if stream.open:
             try:
                 follower = await self._log.follow(
+        if stream_id not in {None, stream.id}:
+            after = None
                     stream.id, after=after or 0, compact=after is None
                 )
             except StreamNotFound as error:

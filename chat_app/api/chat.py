@@ -70,7 +70,7 @@ async def _begin(request: ChatRequest, caller: Identity, api: Api) -> Turn:
 
 async def _known_prompt(prompt: Prompt, chat_id: str, caller: Identity, api: Api) -> Message | None:
     try:
-        chat = await api.chats.read_chat(caller, ChatId(chat_id))
+        return await api.chats.read_message(caller, ChatId(chat_id), MessageId(prompt.id))
     except ChatNotFound:
         return None
 
@@ -94,7 +94,9 @@ async def resume(
     chat_id: Annotated[Id, Query(alias="chatId")],
 ) -> Response:
     """Go on with the chat's newest stream: replay behind the cursor, then live to the end."""
-    resumed = await api.turns.resume(caller, chat_id, after=cursor.after)
+    resumed = await api.turns.resume(
+        caller, chat_id, after=cursor.after, stream_id=cursor.stream_id
+    )
     if resumed is None:
         raise StreamNotFound("nothing was asked in this chat yet")
     return deliver(resumed, api, cursor=cursor, wait=wait)
@@ -116,7 +118,9 @@ async def resume_open(
 ) -> Response:
     """The AI SDK's way to resume: from the beginning, and 204 when nothing is being answered."""
     try:
-        resumed = await api.turns.resume(caller, chat_id, after=cursor.after)
+        resumed = await api.turns.resume(
+            caller, chat_id, after=cursor.after, stream_id=cursor.stream_id
+        )
     except ChatNotFound:
         if cursor.after is not None:
             raise

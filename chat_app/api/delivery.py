@@ -13,6 +13,7 @@ from chat_app.api.services import Api
 from chat_app.chats.models import Message
 from chat_app.errors import InvalidOffset
 from chat_app.streams import frame
+from chat_app.streams.model import StreamId
 from chat_app.turns import Resumed
 
 LONGEST_WAIT = 60
@@ -29,10 +30,12 @@ class Cursor:
     Attributes:
         after: The offset of the last event it has; None if it has none and wants the message.
         at_end: It was given a whole message, so it has everything of the stream that made it.
+        stream_id: The stream of that event; None if the client does not say.
     """
 
     after: int | None = None
     at_end: bool = False
+    stream_id: StreamId | None = None
 
 
 def _cursor(
@@ -43,6 +46,13 @@ def _cursor(
     last_event_id: Annotated[
         str | None, Header(description="The same, as a reconnecting `EventSource` sends it; wins.")
     ] = None,
+    stream_id: Annotated[
+        str | None,
+        Query(
+            alias="streamId",
+            description="The stream the cursor is from: of no other one is it a cursor.",
+        ),
+    ] = None,
 ) -> Cursor:
     text = last_event_id or after
     if not text:
@@ -51,7 +61,7 @@ def _cursor(
         return Cursor(at_end=True)
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise InvalidOffset("a cursor is the id of an event: 0, 1, 2, …")
-    return Cursor(after=int(text))
+    return Cursor(after=int(text), stream_id=StreamId(stream_id) if stream_id else None)
 
 
 def _wait(
@@ -105,7 +115,8 @@ def deliver(
 def _has_all(resumed: Resumed, cursor: Cursor) -> bool:
     if resumed.follower is None:
         return cursor.at_end
-    return cursor.after is not None and resumed.follower.ended
+    of_this_stream = cursor.stream_id in {None, resumed.stream_id}
+    return cursor.after is not None and of_this_stream and resumed.follower.ended
 
 
 def _append_message(reply: Message) -> bytes:

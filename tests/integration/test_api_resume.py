@@ -101,6 +101,41 @@ async def test_who_was_given_the_whole_message_sees_the_next_answer_from_its_beg
     assert (await caller.ask("POST", "/api/chat/holiday/stop")).status == 202
 
 
+@pytest.mark.parametrize("route", [CHAT, STREAM])
+async def test_a_cursor_from_another_stream_is_none_of_this_one(caller: Caller, route: str) -> None:
+    first = (await caller.send(SHORT)).headers["x-stream-id"]
+    second = await caller.send("/demo tokens=5 rate=0 words=1 pause=600@2", message="q", wait=0)
+    async with request_live(caller, CHAT):
+        pass  # the first deltas are in the log
+
+    path = f"{route}&wait=0&streamId={first}"
+    answers = [await caller.ask("GET", path, last_event_id=cursor) for cursor in ("2", "5000")]
+    own = f"{route}&wait=0&streamId={second.headers['x-stream-id']}"
+    rest = await caller.ask("GET", own, last_event_id="2")
+    await caller.ask("POST", "/api/chat/holiday/stop")
+
+    for answer in answers:
+        assert answer.headers["x-stream-id"] == second.headers["x-stream-id"]
+        assert events(answer.body)[0]["type"] == "start"
+    assert rest.body.startswith(b"id: 3\n")
+
+
+async def test_a_cursor_from_another_stream_does_not_hide_the_stored_message(
+    caller: Caller,
+) -> None:
+    first = (await caller.send(SHORT)).headers["x-stream-id"]
+    second = await caller.send(SHORT, message="q")
+    path = f"{CHAT}&streamId={first}"
+
+    message = await caller.ask("GET", path, last_event_id=last_id(second.body))
+    again = await caller.ask("GET", path, last_event_id=last_id(message.body))
+    log = await caller.ask("GET", f"{STREAM}&streamId={first}", last_event_id="2")
+
+    assert b"data-appendMessage" in message.body
+    assert again.status == 204  # an `EventSource` stops, whatever its address says
+    assert (log.status, log.json()["code"]) == (410, "offset_expired")
+
+
 async def test_the_sdks_route_replays_the_whole_message_compacted(caller: Caller) -> None:
     await caller.send("/demo tokens=90 rate=0 words=1 pause=600@80", wait=0)
     async with request_live(caller, STREAM, until="w80 "):

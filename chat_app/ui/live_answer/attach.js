@@ -36,7 +36,7 @@ class FollowedAnswer {
     this.#key = key;
     this.#client = new StreamClient({
       streamId,
-      open: (after, signal, wait) => fetchEvents(url, { after, wait }, signal),
+      open: (after, signal, wait) => fetchEvents(url, { after, streamId, wait }, signal),
       onChange: () => this.#schedule(),
     });
     this.#stopWaking = onReturn(() => this.#client.wake());
@@ -89,8 +89,9 @@ class FollowedAnswer {
   }
 }
 
-function fetchEvents(url, { after, wait }, signal) {
+function fetchEvents(url, { after, streamId, wait }, signal) {
   const asked = new URL(url);
+  if (streamId) asked.searchParams.set("streamId", streamId);
   if (after > 0) asked.searchParams.set("after", after);
   if (wait !== null) asked.searchParams.set("wait", wait);
   return fetch(asked, { signal, credentials: "include", cache: "no-store" });

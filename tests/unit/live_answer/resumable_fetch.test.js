@@ -90,7 +90,7 @@ test("what is asked for is the rest of the same chat, with the same credentials"
   });
   await sent.text();
   const { url, init, headers: kept } = server.requests[1];
-  expect(url).toBe(`${API}?x=1&chatId=c1`);
+  expect(url).toBe(`${API}?x=1&chatId=c1&streamId=s1`);
   expect([init.method, init.body, init.credentials]).toEqual(["GET", undefined, "include"]);
   expect([...kept.keys()].sort()).toEqual(["authorization", "last-event-id"]);
 });
@@ -99,7 +99,7 @@ test("the SDK's way to resume is resumed, too", async () => {
   const server = new ScriptedFetch(() => stream(FRAMES.slice(0, 3).join("")));
   const { fetch } = resumable(server);
   expect(await (await fetch(`${API}/c%201/stream`)).text()).toBe(WHOLE);
-  expect(server.requests[1].url).toBe(`${API}?chatId=c+1`);
+  expect(server.requests[1].url).toBe(`${API}?chatId=c+1&streamId=s1`);
 });
 
 test("duplicates are dropped and a gap is filled", async () => {
