@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     on_producer_loss: Literal["continue", "interrupt"] = "continue"
 
     # Streams
-    log_prefix: str = "chat"
+    log_prefix: Annotated[str, Field(pattern=r"^[\w:.-]+$")] = "chat"
     log_ttl: Duration = timedelta(hours=1)
     open_stream_ttl: Duration = timedelta(days=1)
     store_timeout: Duration = timedelta(seconds=5)

@@ -22,6 +22,7 @@ WRONG = {
     "MAX_OPEN_STREAMS": ["-1", "some"],
     "REDELIVERY_TIMEOUT": ["0.5", "0", "soon"],
     "CHECKPOINT_INTERVAL": ["0", "-1", "now"],
+    "LOG_PREFIX": ["", "a b", "{a}"],
     "LOG_TTL": ["0", "-PT1S", "PT", "nan", "inf", "1e300"],
     "STORE_TIMEOUT": ["", "5 parsecs"],
     "SESSION_COOKIE": ["", "a b", "a;b", "a=b"],
