@@ -517,7 +517,7 @@ function chatRequest(input, init) {
   if (!url || !["GET", "POST"].includes(method)) return null;
   const sent = method === "POST" ? parsedJson(init.body) : null;
   const stream = method === "GET" ? /^(.*)\/([^/]+)\/stream$/.exec(url.pathname) : null;
-  const named = stream ? decodeURIComponent(stream[2]) : url.searchParams.get("chatId");
+  const named = stream ? decoded(stream[2]) : url.searchParams.get("chatId");
   const chatId = method === "POST" ? sent?.id : named;
   if (typeof chatId !== "string") return null;
   const headers = new Headers(init.headers ?? input.headers);
@@ -525,7 +525,18 @@ function chatRequest(input, init) {
   if (stream) url.pathname = stream[1];
   url.searchParams.set("chatId", chatId);
   url.searchParams.delete("after");
-  return { chatId, cursor, resumeUrl: url.href, repeatable: method === "GET" || isPrompt(sent) };
+  // Anybody may have an address that ends in `/stream`: that it is a chat's, its answer must say.
+  const ours = !stream || stream[1].endsWith("/api/chat");
+  const repeatable = method === "GET" ? ours : isPrompt(sent);
+  return { chatId, cursor, resumeUrl: url.href, repeatable };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null; // of no chat of ours
+  }
 }
 
 function parsedUrl(text) {

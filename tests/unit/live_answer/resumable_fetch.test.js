@@ -126,6 +126,19 @@ test("other requests and other answers pass untouched", async () => {
   expect(await fetch(`${API}/c1/stream`)).toBe(given[4]);
 });
 
+test("an address that only looks like a chat's is not asked again before it is one", async () => {
+  for (const url of ["http://chat.test/x/%E0/stream", "http://radio.test/live/stream"]) {
+    const given = new Response(null, { status: 503 });
+    const server = new ScriptedFetch(() => given);
+    const { fetch } = resumable(server);
+    expect(await fetch(url)).toBe(given);
+    expect(server.requests.length).toBe(1);
+  }
+  const cut = new ScriptedFetch(() => stream(FRAMES.slice(0, 3).join("")));
+  const { fetch } = resumable(cut);
+  expect(await (await fetch("http://chat.test/behind/c1/stream")).text()).toBe(WHOLE);
+});
+
 test("after an abort nothing is asked for, and the caller hears why", async () => {
   const server = new ScriptedFetch(silentStream(FRAMES.slice(0, 4)));
   const { fetch } = resumable(server);
