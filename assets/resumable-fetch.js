@@ -18,7 +18,8 @@
  *   Patience       a cut after progress is mended at once; otherwise `maxRetries` tries with
  *                  growing, jittered waits, then the error is the caller's. A page that comes back
  *                  (visible, online, out of the cache) tries at once.
- *   Watchdog       a connection that brings nothing for `stallMs`, heartbeats included, is replaced.
+ *   Watchdog       a connection that brings nothing for `stallMs`, heartbeats included, is replaced;
+ *                  by default that is twice what the server says its heartbeat is.
  *                  One whose first bytes do not come in `firstBytesMs` may run through a proxy that
  *                  holds them back: from then on the rest is polled (`?wait=`).
  *   One turn       a request that gets no answer at all is sent again only if that cannot ask twice:
@@ -34,6 +35,7 @@
 const PASSING_STATUS = new Set([408, 425, 429]);
 const CURSOR_REFUSED = new Set([400, 410]);
 const POLL_SECONDS = 20;
+const SILENCE_MS = 40_000; // of a server that says nothing of heartbeats, and of a poll
 const FINAL = new Set(["superseded", "expired"]);
 const UNAVAILABLE = new Set([502, 503, 504]);
 
@@ -50,7 +52,8 @@ export const systemClock = {
  * @param {number} [options.maxRetries] Tries in a row without progress before the error is the caller's.
  * @param {number} [options.firstDelayMs] Upper bound of the first wait; doubles with each try.
  * @param {number} [options.maxDelayMs] Upper bound of every wait, but for what `Retry-After` asks.
- * @param {number} [options.stallMs] Silence after which a connection counts as dead.
+ * @param {number} [options.stallMs] Silence after which a connection counts as dead; by default
+ *   twice the server's heartbeat.
  * @param {number} [options.firstBytesMs] The same for the first bytes of a body.
  * @returns {typeof fetch}
  */
@@ -144,7 +147,7 @@ export class Follower {
     streamId = "",
     persistent = false,
     onStatus = () => {},
-    stallMs = 40_000,
+    stallMs = null,
     firstBytesMs = 10_000,
     clock = systemClock,
     ...timing
@@ -192,7 +195,7 @@ export class Follower {
    */
   wake() {
     this.#patience.wake();
-    this.#connection?.dropIfSilentFor(this.#stallMs / 8);
+    this.#connection?.dropIfSilent();
   }
 
   /** Ends following. Says nothing about the answer, which goes on elsewhere. */
@@ -204,7 +207,7 @@ export class Follower {
 
   /** One connection, from request to its end; returns whether the stream has ended. */
   async *#readOnce(response, resumed) {
-    const connection = new Connection(this.#clock, this.#polls ? this.#stallMs : this.#firstBytesMs);
+    const connection = new Connection(this.#clock, this.#polls ? SILENCE_MS : this.#firstBytesMs);
     this.#connection = connection;
     const wait = this.#polls ? POLL_SECONDS : null;
     try {
@@ -212,6 +215,7 @@ export class Follower {
       this.#check(opened);
       if (opened.status === 204 || !opened.body) return true;
       if (this.#polls) this.#tell("streaming");
+      connection.stallMs = this.#stallMs ?? stallOf(opened);
       return yield* this.#readBody(opened.body.getReader(), connection, resumed);
     } finally {
       this.#polls ||= connection.fellSilent && !connection.heard;
@@ -224,7 +228,7 @@ export class Follower {
     const replay = new OffsetCheck(this.cursor);
     const parser = new EventReader();
     for (;;) {
-      const { done, value } = await connection.hear(reader, this.#stallMs);
+      const { done, value } = await connection.hear(reader);
       if (done || this.closed) return false;
       this.#tell("streaming");
       const { batch, ended, trouble } = this.#takeAll(parser.push(value), replay, resumed);
@@ -365,6 +369,8 @@ class Connection {
   heard = false;
   /** Whether the watchdog has dropped it. */
   fellSilent = false;
+  /** Silence after which it counts as dead, once it has brought something. */
+  stallMs = SILENCE_MS;
 
   #abort = new AbortController();
   #clock;
@@ -383,12 +389,12 @@ class Connection {
   }
 
   /** Waits for the next bytes; silence counts only while somebody listens. */
-  async hear(reader, stallMs) {
+  async hear(reader) {
     this.#watch();
     const next = await reader.read();
     this.#clock.clearTimer(this.#timer);
     this.#heardAt = this.#clock.now();
-    this.#patienceMs = stallMs;
+    this.#patienceMs = this.stallMs;
     this.heard ||= next.value?.length > 0;
     return next;
   }
@@ -397,8 +403,9 @@ class Connection {
     this.signal.addEventListener("abort", callback, { once: true });
   }
 
-  dropIfSilentFor(ms) {
-    if (this.#clock.now() - this.#heardAt >= ms) this.drop();
+  /** Drops it if a heartbeat is missing already: nobody may have listened for a while. */
+  dropIfSilent() {
+    if (this.#clock.now() - this.#heardAt >= this.stallMs / 2) this.drop();
   }
 
   drop() {
@@ -414,6 +421,12 @@ class Connection {
       this.drop();
     }, this.#patienceMs);
   }
+}
+
+/** Twice the time in which the server promises a sign of life. */
+function stallOf(response) {
+  const seconds = Number(response.headers.get("x-heartbeat"));
+  return seconds > 0 ? 2_000 * seconds : SILENCE_MS;
 }
 
 /**

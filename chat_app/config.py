@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     # HTTP
     max_prompt_chars: Annotated[int, Field(ge=1)] = 100_000
     max_request_bytes: Annotated[int, Field(ge=1)] = 4_000_000
-    heartbeat_interval: Duration = timedelta(seconds=15)
+    heartbeat_interval: Duration = timedelta(seconds=2)
     connection_lifetime: MaybeDuration = timedelta(minutes=15)
     session_cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "chat_session"
     session_lifetime: Duration = timedelta(days=365)

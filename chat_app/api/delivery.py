@@ -106,7 +106,8 @@ def deliver(
     return sse.EventStream(
         follower,
         heartbeat=api.heartbeat,
-        headers=headers,
+        # So that a client knows which silence means that the connection is dead.
+        headers={**headers, "x-heartbeat": f"{api.heartbeat.total_seconds():g}"},
         viewers=api.viewers,
         lifetime=api.lifetime,
     )

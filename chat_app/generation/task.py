@@ -50,7 +50,7 @@ class Generations:
         self._producer = producer
         self._running: set[asyncio.Task[None]] = set()  # cancelled by `leave`
         self._ended: list[_Ended] = []  # put back into the queue by `leave`
-        self._leaving: asyncio.Task[None] | None = None  # awaited by `left`
+        self._leaving: asyncio.Task[None] | None = None  # awaited by whoever opened this
         docket.register(self._generate, names=[_TASK])
         self._working = asyncio.create_task(_work(worker), name="generations")
 
@@ -94,19 +94,17 @@ class Generations:
         finally:
             self._running.discard(task)
 
-    def leave(self) -> None:
+    def leave(self) -> "asyncio.Task[None]":
         """Take no more work, end what runs here and hand it over at once; idempotent.
 
         Others go on with it. Where there can be no others it is kept as interrupted.
+
+        Returns:
+            What ends when all is handed over.
         """
         if self._leaving is None:
             self._leaving = asyncio.create_task(self._hand_over(), name="handing over")
-
-    async def left(self) -> None:
-        """Leave, and return when all is handed over."""
-        self.leave()
-        assert self._leaving is not None  # noqa: S101 # `leave` has set it
-        await self._leaving
+        return self._leaving
 
     async def _hand_over(self) -> None:
         # From here on the worker reads nothing from the queue; it waits for the tasks it has.
@@ -182,4 +180,4 @@ async def open_generations(
         try:
             yield generations
         finally:
-            await generations.left()
+            await generations.leave()

@@ -154,10 +154,10 @@ async def test_what_a_leaving_process_is_given_is_left_for_another(
         stream_id = await here.ask(alice)
         async with here.working(redelivery_timeout=NEVER) as working:
             await working.schedule(alice, stream_id)
-            working.leave()  # the worker may have the task by now, and has not begun it
+            leaving = working.leave()  # the worker may have the task, and has not begun it
             with pytest.raises(LogUnavailable):
                 await working.schedule(alice, stream_id)
-            await working.left()
+            await leaving
         assert not model.prompts
 
         async with here.working(redelivery_timeout=NEVER):

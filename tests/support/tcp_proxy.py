@@ -25,6 +25,7 @@ class TcpProxy:
         self._flowing = asyncio.Event()  # cleared: no reply passes
         self._flowing.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._streams: set[asyncio.StreamWriter] = set()  # clients who were sent events
         self._swallowed: set[asyncio.StreamWriter] = set()  # clients who hear no more
         self._tasks: set[asyncio.Task[None]] = set()  # ended by __aexit__
 
@@ -51,12 +52,12 @@ class TcpProxy:
         """End `hold`; nothing was lost but what the server gave up meanwhile."""
         self._flowing.set()
 
-    def swallow(self) -> None:
-        """Lose what the server sends on the connections there are, and keep them open.
+    def swallow_streams(self) -> None:
+        """Lose what the server sends on the event streams there are, and keep them open.
 
-        New ones are as good as ever: so it is when a phone has changed its network.
+        Other connections are as good as ever.
         """
-        self._swallowed |= self._writers
+        self._swallowed |= self._streams
 
     def cut_all(self) -> None:
         """Reset every connection now."""
@@ -104,6 +105,8 @@ class TcpProxy:
             await self._flowing.wait()
             if client in self._swallowed:
                 continue
+            if b"text/event-stream" in data:
+                self._streams.add(client)
             if self._cut_after is not None:
                 passed, self._cut_after = data[: self._cut_after], self._cut_after - len(data)
                 if self._cut_after <= 0:

@@ -193,10 +193,22 @@ test("a page that comes back does not trust a silent connection", async () => {
   const server = new ScriptedServer(silentAfter(FRAMES.slice(0, 5)), resumed(FRAMES));
   const { client, clock, end } = follow(server);
   await until(() => client.cursor === 5);
-  clock.advance(10_000);
+  clock.advance(STALL_MS / 2);
   client.wake();
   await end;
   expect(client.text).toBe(TEXT);
+});
+
+test("a server that tells its heartbeat is missed when two are late", async () => {
+  const silent = silentAfter(FRAMES.slice(0, 5), { headers: { "x-heartbeat": "2" } });
+  const server = new ScriptedServer(silent, resumed(FRAMES));
+  const { client, clock, end } = follow(server, { stallMs: undefined });
+  await until(() => client.cursor === 5);
+  clock.advance(3_999);
+  expect(server.asked).toEqual([0]);
+  clock.advance(1);
+  await end;
+  expect(server.asked).toEqual([0, 5]);
 });
 
 test("another stream of the same chat is never mixed in", async () => {

@@ -78,11 +78,12 @@ export const resumed =
     new Response([...frames.slice(after), "data: [DONE]\n\n"].join(""));
 
 /** A body that stays open after these frames, until the client drops it. */
-export const silentAfter = (frames) => () =>
+export const silentAfter = (frames, init) => () =>
   new Response(
     new ReadableStream({
       start: (controller) => controller.enqueue(new TextEncoder().encode(frames.join(""))),
     }),
+    init,
   );
 
 export const status = (code, headers) => () => new Response("{}", { status: code, headers });
