@@ -17,6 +17,7 @@ from chat_app.chats.models import (
     StreamRecord,
 )
 from chat_app.streams.model import OutcomeKind, StreamId
+from chat_app.ui.chat_list.listed import ListedChat, behind
 from chat_app.ui.conversation import chat_of_prompt
 from chat_app.ui.shown import shown_messages, unanswered_stream
 from chat_app.ui.trouble import NO_TROUBLE, explain
@@ -208,3 +209,24 @@ def test_an_error_without_a_code_is_one_of_the_server(code: str | None) -> None:
 
 def test_no_trouble_has_nothing_to_say() -> None:
     assert (NO_TROUBLE.code, NO_TROUBLE.cause, NO_TROUBLE.remedy) == ("", "", "")
+
+
+def line(chat_id: str, minute: int) -> ListedChat:
+    return ListedChat(
+        id=chat_id,
+        title=chat_id,
+        updated_at=datetime(2026, 1, 1, 12, minute, tzinfo=UTC).isoformat(),
+        answering=False,
+        unread=False,
+        pinned=False,
+    )
+
+
+def test_pages_of_the_list_fit_behind_a_first_one_that_was_read_anew() -> None:
+    known = [line("c", 3), line("b", 2), line("a", 1), line("pinned since", 0)]
+    first = [line("new", 9), line("a", 8), line("c", 3)]
+
+    rest = behind(first, [*known, line("newer than the page", 5)], but=[known[3]])
+
+    assert [chat.id for chat in rest] == ["b"]
+    assert behind([], known, but=[]) == []
