@@ -1,5 +1,7 @@
 """What a reader can do with the messages of a conversation, and what they see of them."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -228,3 +230,25 @@ def test_every_action_has_a_name_and_is_reached_by_the_keyboard(
     expect(button).to_be_focused()
     expect(button).to_have_css("opacity", "1")
     assert button.get_attribute("aria-label")
+
+
+def test_a_lost_connection_says_so_and_clears_by_itself_when_the_network_is_back(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    stream = re.compile(r"/api/chat\?chatId=")
+    model.script(held("First, ", "then."))
+    chat.send("Go on")
+    chat.reads("First, ")
+    chat.page.route(stream, lambda route: route.fulfill(status=404, json={"code": "not_found"}))
+    chat.page.reload()
+    lost = chat.answer.get_by_role("alert")
+    expect(lost).to_contain_text("Connection lost. The answer goes on without this page.")
+
+    chat.page.unroute(stream)
+    chat.page.evaluate("window.dispatchEvent(new Event('online'))")
+
+    chat.reads("First, ")
+    expect(lost).to_have_count(0)
+    model.release()
+    chat.has_status("done")
+    assert chat.stored()[-1] == ("assistant", "First, then.", "complete")
