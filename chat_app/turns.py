@@ -151,7 +151,7 @@ class Turns:
     async def _turn(self, identity: Identity, begun: BegunTurn) -> Turn:
         stream = begun.stream
         if begun.created:
-            await self._start(identity, stream)
+            await self._start(identity, begun)
         return Turn(
             chat_id=stream.chat_id,
             stream_id=stream.id,
@@ -159,13 +159,16 @@ class Turns:
             created=begun.created,
         )
 
-    async def _start(self, identity: Identity, stream: StreamRecord) -> None:
+    async def _start(self, identity: Identity, begun: BegunTurn) -> None:
+        stream = begun.stream
         try:
             await self._log.create(stream.id)
             await self._generations.schedule(identity, stream.id)
         except LogUnavailable:
             # The store went away since the ping. The caller will ask again.
-            await self._chats.withdraw_turn(identity, stream.chat_id, stream.id)
+            await self._chats.withdraw_turn(
+                identity, stream.chat_id, stream.id, shown_before=begun.shown_before
+            )
             raise
 
     async def resume(

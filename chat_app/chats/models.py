@@ -88,10 +88,13 @@ class BegunTurn:
 
     Attributes:
         created: False when the same had been asked before: there is nothing to start.
+        shown_before: The newest message of the path that was active before, where that may have
+            changed; for `withdraw_turn`.
     """
 
     stream: StreamRecord
     created: bool
+    shown_before: MessageId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

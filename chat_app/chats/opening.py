@@ -69,6 +69,7 @@ async def begin_prompt(
         if edited_id is not None:
             await _show_again(session, chat, message_id)
         return BegunTurn(stream=stream_of(stream, chat=chat), created=False)
+    shown = _shown(chat)
     parent = await parent_of_prompt(session, chat, parent_id=parent_id, edited_id=edited_id)
     stream = await _open_stream(session, chat, prompt_id=message_id, model=model)
     await add_message(
@@ -82,7 +83,7 @@ async def begin_prompt(
         meta={},
         created_at=stream.created_at,
     )
-    return BegunTurn(stream=stream_of(stream, chat=chat), created=True)
+    return BegunTurn(stream=stream_of(stream, chat=chat), created=True, shown_before=shown)
 
 
 async def begin_reply(
@@ -126,15 +127,21 @@ async def begin_continuation(
         msg = "the chat has gone on since this reply: it cannot be continued"
         raise InvalidRequest(msg)
     reply.status = "unfinished"
-    chat.active_message_id = reply.id
-    return BegunTurn(stream=stream_of(stream, chat=chat), created=True)
+    shown, chat.active_message_id = _shown(chat), reply.id
+    return BegunTurn(stream=stream_of(stream, chat=chat), created=True, shown_before=shown)
 
 
-async def withdraw(session: AsyncSession, chat: ChatRow, stream: StreamRow) -> None:
+def _shown(chat: ChatRow) -> MessageId | None:
+    return None if chat.active_message_id is None else MessageId(chat.active_message_id)
+
+
+async def withdraw(
+    session: AsyncSession, chat: ChatRow, stream: StreamRow, *, shown_before: MessageId | None
+) -> None:
     """Remove a stream, the prompt if nothing else answered it, and a chat that is empty then.
 
-    A reply that was to be continued is again what it was. The caller has locked the chat and made
-    sure that nobody has claimed the stream.
+    A reply that was to be continued is again what it was, and so is the branch that is shown, if
+    it is known. The caller has locked the chat and made sure that nobody has claimed the stream.
     """
     await session.delete(stream)
     await session.flush()
@@ -148,6 +155,8 @@ async def withdraw(session: AsyncSession, chat: ChatRow, stream: StreamRow) -> N
         await session.delete(prompt)
         await session.flush()
         chat.active_message_id = await newest_below(session, chat, prompt.parent_id)
+    if await find_message(session, chat, shown_before) is not None:
+        chat.active_message_id = shown_before
     if chat.active_message_id is None:
         await session.delete(chat)
 

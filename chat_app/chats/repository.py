@@ -167,10 +167,18 @@ class ChatRepository:
             await self._limits.check(session, identity, begun)
             return begun
 
-    async def withdraw_turn(self, identity: Identity, chat_id: ChatId, stream_id: StreamId) -> bool:
+    async def withdraw_turn(
+        self,
+        identity: Identity,
+        chat_id: ChatId,
+        stream_id: StreamId,
+        *,
+        shown_before: MessageId | None = None,
+    ) -> bool:
         """Take back a stream that could not be started, with the prompt that it was to answer.
 
-        Afterwards the same prompt can be sent again, as if for the first time.
+        Afterwards the same prompt can be sent again, as if for the first time. The branch is shown
+        that was before, if it is known, or else the newest one beside the prompt.
 
         Returns:
             False, with nothing changed, when a producer has claimed it after all or it is closed.
@@ -185,7 +193,7 @@ class ChatRepository:
             chat, stream = found
             if stream.fencing_token > 0 or stream.outcome is not None:
                 return False
-            await withdraw(session, chat, stream)
+            await withdraw(session, chat, stream, shown_before=shown_before)
             return True
 
     async def newest_stream(
@@ -230,11 +238,7 @@ class ChatRepository:
             return await page_of_chats(session, identity, limit=limit, before=before, pinned=pinned)
 
     async def read_chat(self, identity: Identity, chat_id: ChatId) -> Chat:
-        """A chat with all its messages, as it was at one moment.
-
-        Raises:
-            ChatNotFound: No such chat for this user.
-        """
+        """A chat with all its messages, as it was at one moment."""
         async with self._database.reading() as session:
             chat = await owned_chat(session, identity, chat_id)
             return await whole_chat(session, chat)

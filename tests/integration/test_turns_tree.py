@@ -215,6 +215,33 @@ async def test_a_continuation_whose_store_is_down_leaves_the_reply_as_it_was(
     assert (after.messages, after.newest_stream) == (before.messages, before.newest_stream)
 
 
+async def test_an_edit_whose_store_is_down_leaves_the_branch_that_was_shown(
+    own_redis: RedisServer,
+    redis_url: str,
+    database: Database,
+    model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    async with (
+        server_process(own_redis.url, database, model) as queue,
+        server_process(redis_url, database, model) as here,
+        queue.working() as broken,
+        here.working() as working,
+    ):
+        app = App(here, here.turns(working), model, alice)
+        await app.ask("To the sea.", Finish())
+        edit = {"chat_id": CHAT, "edited_id": FIRST, "text": "And when?"}
+        await app.end(await app.turns.send(alice, message_id=SECOND, **edit), "In May.", Finish())
+        await app.upkeep.activate(alice, chat_id=CHAT, message_id=FIRST)
+        await anyio.to_thread.run_sync(own_redis.stop)
+
+        with anyio.fail_after(TOO_LONG), pytest.raises(LogUnavailable):
+            await here.turns(broken).send(alice, message_id="third", **edit)
+
+        assert await app.path() == [QUESTION, "To the sea."]
+        await anyio.to_thread.run_sync(own_redis.start)
+
+
 # A chat as a whole
 
 
