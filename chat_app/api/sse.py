@@ -189,7 +189,7 @@ class _Wire:
             held = next(steps)
         except StopIteration:
             return
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 # of the server: the viewer's task raises it
+        except Exception as error:  # noqa: BLE001 # of the server: the viewer's task raises it
             self._back.set_exception(error)
         else:
             self._back.set_result(_Rest(held, steps))
