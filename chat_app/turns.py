@@ -187,11 +187,11 @@ class Turns:
             after: The offset of the last event the caller has. None asks for the message rather
                 than the events: a replay may be compacted then, and a finished reply is given
                 as the message it is.
+            stream_id: The stream of that event, if the caller knows it: of another one they have
+                nothing, so `after` does not count.
 
         Returns:
             None when nothing was ever asked in this chat.
-            stream_id: The stream of that event, if the caller knows it: of another one they have
-                nothing, so `after` does not count.
 
         Raises:
             ChatNotFound: No such chat for this user.
@@ -201,11 +201,11 @@ class Turns:
         stream = await self._chats.newest_stream(identity, ChatId(chat_id))
         if stream is None:
             return None
+        if stream_id not in {None, stream.id}:
+            after = None
         if stream.open:
             try:
                 follower = await self._log.follow(
-        if stream_id not in {None, stream.id}:
-            after = None
                     stream.id, after=after or 0, compact=after is None
                 )
             except StreamNotFound as error:
