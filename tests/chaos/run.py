@@ -72,18 +72,17 @@ class Run:
     async def turns(self, turns: Sequence[Turn], *, lanes: int, limit: float) -> None:
         """Have all of them, `lanes` at a time; begin none after `limit` seconds."""
         begun = time.monotonic()
-        self._last_call = begun + limit
         waiting = iter(turns)
         async with anyio.create_task_group() as group:
             for _ in range(lanes):
-                group.start_soon(self._lane, waiting)
+                group.start_soon(self._lane, waiting, begun + limit)
         if running := await to_thread.run_sync(laws.open_streams, self._stage.folder):
             self.report.broken.append(f"{running} streams are open for ever")
         self.report.seconds = time.monotonic() - begun
 
-    async def _lane(self, waiting: Iterator[Turn]) -> None:
+    async def _lane(self, waiting: Iterator[Turn], last_call: float) -> None:
         for turn in waiting:
-            if time.monotonic() > self._last_call:
+            if time.monotonic() > last_call:
                 return
             self.report.turns += 1
             broken = await self._turn(turn)
