@@ -68,11 +68,11 @@ export function createResumableFetch({
     const signal = init.signal ?? input.signal;
     const response = await firstResponse(() => fetch(input, init), asked, signal, timing);
     if (!isStream(response)) return response;
+    const streamId = response.headers.get("x-stream-id");
+    const resumeUrl = withParameter(asked.resumeUrl, "streamId", streamId);
     const follower = new Follower({
       ...timing,
       cursor: asked.cursor,
-    const streamId = response.headers.get("x-stream-id");
-    const resumeUrl = withParameter(asked.resumeUrl, "streamId", streamId);
       onStatus: (status) => onStatus(status, asked.chatId),
       open: (cursor, ours, wait) =>
         fetch(withParameter(resumeUrl, "wait", wait), resumeInit(input, init, cursor, ours)),
