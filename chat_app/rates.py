@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 _PATIENCE = 0.5  # seconds a request is held up by a store that does not answer
 _BLIND = 5.0  # seconds nobody is counted after that
-_QUEUING = 2.0  # seconds a request waits for its turn to be counted; more than a store may take
+_QUEUING = 2.0  # seconds a request waits for its turn to be counted, beyond the store's patience
 _COME_BACK = timedelta(seconds=1)
 
 Kind = Literal["prompts", "requests", "guests"]
@@ -133,13 +133,16 @@ class Rates:
 
 
 @asynccontextmanager
-async def open_rates(url: str, limits: RateLimits, *, prefix: str) -> AsyncGenerator[Rates]:
+async def open_rates(
+    url: str, limits: RateLimits, *, prefix: str, patience: float = _PATIENCE
+) -> AsyncGenerator[Rates]:
     """Counters in the store at `url`; those of `memory://` are this process' own.
 
     Args:
         url: Of the store, as in the settings.
         limits: What is allowed.
         prefix: Begins every key.
+        patience: Seconds for one answer of the store.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "memory":
@@ -157,6 +160,6 @@ async def open_rates(url: str, limits: RateLimits, *, prefix: str) -> AsyncGener
         **({"ssl": True} if cluster and scheme.startswith("rediss") else {}),
     )
     try:
-        yield Rates(storage, limits)
+        yield Rates(storage, limits, patience=patience, queuing=patience + _QUEUING)
     finally:
         await cast("Any", storage.bridge).storage.aclose()

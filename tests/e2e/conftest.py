@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.support.app_server import AppServer, running
 from tests.support.openai_server import OpenAIServer
+
+expect.set_options(timeout=20_000)  # nobody is served by a test that fails on a busy machine
 
 
 @pytest.fixture(scope="session", params=["prod", "dev"])

@@ -40,6 +40,11 @@ class Caller:
     def resume(self, server: AppServer, chat: str, **query: str | int) -> httpx.Response:
         return self.http.get(f"{server.api}/api/chat", params={"chatId": chat, **query})
 
+    def read(self, server: AppServer, chat: str, **query: str | int) -> bytes:
+        """`watch`, to the end."""
+        with self.watch(server, chat, **query) as viewing:
+            return b"".join(viewing)
+
     def stop(self, server: AppServer, chat: str) -> httpx.Response:
         return self.http.post(f"{server.api}/api/chat/{chat}/stop")
 
@@ -60,13 +65,14 @@ class Sending:
 
 
 def frames(response: httpx.Response) -> Iterator[bytes]:
-    """The frames of a response, one by one, as they come."""
+    """The frames of a response, one by one, as they come; without heartbeats, which come at any time."""
     kept = b""
     for data in response.iter_raw():
         kept += data
         while b"\n\n" in kept:
             piece, _, kept = kept.partition(b"\n\n")
-            yield piece + b"\n\n"
+            if piece + b"\n\n" != frame.HEARTBEAT:
+                yield piece + b"\n\n"
 
 
 def prompt(text: str, *, chat: str, message: str) -> dict[str, Any]:
