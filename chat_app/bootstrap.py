@@ -127,7 +127,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 chats=chats,
                 log=log,
                 generations=generations,
-                model=settings.chat_model,
+                models=settings.models,
                 max_prompt_chars=settings.max_prompt_chars,
             ),
             upkeep=upkeep,

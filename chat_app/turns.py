@@ -1,5 +1,7 @@
 """One turn: a prompt and the reply to it. The page and the API both come through here."""
 
+from collections.abc import Sequence
+
 from chat_app.chats.models import (
     ACTIVE,
     BegunTurn,
@@ -32,10 +34,13 @@ class Turns:
       Lasting    a turn depends on no connection: only its end, or a stop, ends it.
 
     Whatever begins one raises:
-        InvalidRequest: There is no text, or an id is not usable.
+        InvalidRequest: There is no text, or an id is not usable, or the model is not offered.
         ChatNotFound: No such chat for this user; but an unknown one is a new chat to a new prompt.
         TurnInProgress: The chat is being answered, and not this; carries the open stream.
         LogUnavailable: The store does not answer; nothing was written.
+
+    Attributes:
+        models: Those that may be asked; the first answers by default.
     """
 
     def __init__(
@@ -44,13 +49,13 @@ class Turns:
         chats: ChatRepository,
         log: StreamLog,
         generations: Generations,
-        model: str,
+        models: Sequence[str],
         max_prompt_chars: int,
     ) -> None:
         self._chats = chats
         self._log = log
         self._generations = generations
-        self._model = model
+        self.models = tuple(models)
         self._max_prompt_chars = max_prompt_chars
 
     async def send(
@@ -78,14 +83,14 @@ class Turns:
         Raises:
             PromptTooLarge: The text is longer than the server accepts.
         """
-        text = self._prompt(text)
+        text, model = self._prompt(text), self._chosen(model)
         await self._log.ping()
         begun = await self._chats.begin_turn(
             identity,
             chat_id=ChatId(chat_id),
             message_id=MessageId(message_id),
             text=text,
-            model=model or self._model,
+            model=model,
             parent_id=MessageId(parent_id) if isinstance(parent_id, str) else parent_id,
             edited_id=None if edited_id is None else MessageId(edited_id),
         )
@@ -109,12 +114,13 @@ class Turns:
             message_id: The reply, or its prompt; None for the end of the active path.
             model: What is to answer, if not what answers by default.
         """
+        model = self._chosen(model)
         await self._log.ping()
         begun = await self._chats.regenerate(
             identity,
             ChatId(chat_id),
             message_id=None if message_id is None else MessageId(message_id),
-            model=model or self._model,
+            model=model,
         )
         return await self._turn(identity, begun)
 
@@ -136,9 +142,14 @@ class Turns:
             identity,
             ChatId(chat_id),
             message_id=None if message_id is None else MessageId(message_id),
-            model=self._model,
+            model=self._chosen(None),
         )
         return await self._turn(identity, begun)
+
+    def _chosen(self, model: str | None) -> str:
+        if model is not None and model not in self.models:
+            raise InvalidRequest(f"the model must be one of {', '.join(self.models)}")
+        return model or self.models[0]
 
     def _prompt(self, text: str) -> str:
         text = text.replace("\0", "").encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""The resumable chat stream: send and its kin, resume, stop."""
+"""The resumable chat stream: what can be asked, send and its kin, resume, stop."""
 
 from typing import Annotated
 
@@ -24,6 +24,19 @@ from chat_app.identity.identity import Identity
 from chat_app.turn import Turn
 
 router = APIRouter(route_class=CallerRoute)
+
+
+class Models(BaseModel):
+    """What can answer; `default` does, unless a request names another one as its `model`."""
+
+    models: list[str]
+    default: str
+
+
+@router.get("/api/models", responses=refusals())
+async def offered(api: Parts) -> Models:
+    """The models to choose from."""
+    return Models(models=list(api.turns.models), default=api.turns.models[0])
 
 
 @router.post(
@@ -53,7 +66,9 @@ async def send(request: ChatRequest, caller: Caller, api: Parts, wait: WaitSent)
 async def _begin(request: ChatRequest, caller: Identity, api: Api) -> Turn:
     prompt = request.prompt
     if request.action == "regenerate":
-        return await api.turns.regenerate(caller, chat_id=request.id, message_id=request.message_id)
+        return await api.turns.regenerate(
+            caller, chat_id=request.id, message_id=request.message_id, model=request.model
+        )
     if request.action == "continue" or prompt is None:
         return await api.turns.continue_(caller, chat_id=request.id, message_id=request.reply_id)
     message_id, edited_id = prompt.id, prompt.edited_id
@@ -64,7 +79,12 @@ async def _begin(request: ChatRequest, caller: Identity, api: Api) -> Turn:
         elif known.text != prompt.text:
             message_id = edit_id(prompt.id, prompt.text)
     return await api.turns.send(
-        caller, chat_id=request.id, message_id=message_id, text=prompt.text, edited_id=edited_id
+        caller,
+        chat_id=request.id,
+        message_id=message_id,
+        text=prompt.text,
+        edited_id=edited_id,
+        model=request.model,
     )
 
 

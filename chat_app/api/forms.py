@@ -1,7 +1,7 @@
 """What a request to `POST /api/chat` may look like: the short form, and that of the AI SDK.
 
-    short     {id, message, trigger?, messageId?}
-    AI SDK    {id, messages, trigger, messageId?}   as `DefaultChatTransport` sends it
+    short     {id, message, trigger?, messageId?, model?}
+    AI SDK    {id, messages, trigger, messageId?, model?}   as `DefaultChatTransport` sends it
 
 Of `messages` only the last one is read, and of that only its id, its role and its text: what was
 said before is what the server has stored. `messageId` names the message that the trigger is about.
@@ -118,6 +118,9 @@ class ChatRequest(BaseModel):
     messages: History | None = None
     trigger: Trigger = "submit-message"
     message_id: Id | None = None
+    model: Annotated[
+        str | None, Field(description="What is to answer, if not the default: see /api/models.")
+    ] = None
 
     @model_validator(mode="after")
     def _prompt_is_there(self) -> Self:

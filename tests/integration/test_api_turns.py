@@ -203,3 +203,19 @@ async def test_the_end_of_the_whole_message_is_the_end_of_the_stream(caller: Cal
 
     assert answer.body.endswith(frame.DONE)
     assert events(answer.frames)[-1]["type"] == "finish"
+
+
+async def test_the_model_can_be_chosen_among_those_that_are_offered(caller: Caller) -> None:
+    offered = (await caller.ask("GET", "/api/models")).json()
+
+    refused = await post(caller, message=message(SHORT), model="openai/costly")
+    nothing = await caller.ask("GET", "/api/chats/holiday")
+    accepted = await post(caller, message=message(SHORT), model=offered["default"])
+    anew = await post(caller, trigger="regenerate-message", model="openai/costly")
+
+    assert offered == {"models": ["demo"], "default": "demo"}
+    assert (refused.status, refused.json()["code"]) == (422, "invalid_request")
+    assert "one of demo" in refused.json()["message"]
+    assert nothing.status == 404
+    assert text_of(accepted.frames) == "w1 w2 w3 "
+    assert anew.status == 422

@@ -101,7 +101,7 @@ class ServerProcess:
             chats=chats or self.chats,
             log=self.log,
             generations=generations,
-            model="scripted",
+            models=["scripted"],
             max_prompt_chars=1000,
         )
 
