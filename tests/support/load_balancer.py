@@ -8,11 +8,15 @@ from tests.support.tcp_proxy import TcpProxy
 
 
 class LoadBalancer(TcpProxy):
-    """Spreads connections over servers, one after the other."""
+    """Spreads connections over servers, one after the other.
+
+    Attributes:
+        ports: Those of the servers, on the loopback.
+    """
 
     def __init__(self, *, ports: Sequence[int]) -> None:
-        """Know the servers' ports on the loopback."""
         super().__init__(port=ports[0])
+        self.ports = tuple(ports)
         self._in_service = list(ports)
 
     @contextmanager

@@ -5,7 +5,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Self
+from typing import Self, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 
@@ -126,11 +126,18 @@ class TcpProxy:
         self.cuts += 1
 
 
+P = TypeVar("P", bound=TcpProxy)
+
+
+@contextmanager
+def in_thread(proxy: P) -> Iterator[P]:
+    """A proxy on an event loop of its own, for tests that have none."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(proxy):
+        yield proxy
+
+
 @contextmanager
 def tcp_proxy_in_thread(*, port: int) -> Iterator[TcpProxy]:
-    """The proxy on an event loop of its own, for tests that have none: `cut_after` is for them."""
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(TcpProxy(port=port)) as proxy,
-    ):
+    """The same, for a plain one: `cut_after` and `swallow_streams` are for such tests."""
+    with in_thread(TcpProxy(port=port)) as proxy:
         yield proxy
