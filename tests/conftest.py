@@ -106,6 +106,6 @@ def provider() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def model(provider: OpenAIServer) -> OpenAIServer:
-    """The provider, with no request remembered."""
-    provider.requests.clear()
+    """The provider, with nothing left of the test before."""
+    provider.begin_anew()
     return provider

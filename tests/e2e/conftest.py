@@ -33,7 +33,7 @@ def app(
 
 
 @pytest.fixture
-def context(browser: Browser, app: AppServer) -> Iterator[BrowserContext]:
+def context(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[BrowserContext]:  # noqa: ARG001 # begins anew
     """A browser of somebody who has never been here."""
     context = browser.new_context(base_url=app.page, viewport={"width": 1280, "height": 800})
     context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -138,10 +138,12 @@ class OpenAIServer:
         self.requests: list[Request] = []
         self._script = deque(replies)
         self._connections: set[asyncio.Task[None]] = set()  # ended by __aexit__
+        self._held: deque[asyncio.Event] = deque()
+        self._releases = 0  # of holds to come
+        self._acts = 0
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._releases = asyncio.Semaphore(0)
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
@@ -162,7 +164,28 @@ class OpenAIServer:
 
     def release(self) -> None:
         """End one `Cue.HOLD`, the current or the next; may be called from any thread."""
-        self._loop.call_soon_threadsafe(self._releases.release)
+        self._loop.call_soon_threadsafe(self._release)
+
+    def begin_anew(self) -> None:
+        """Forget script, requests and releases; what is under way goes on to its end unheld.
+
+        What one test has left behind is nothing to the next. May be called from any thread.
+        """
+        self._script.clear()
+        self.requests.clear()
+        self._acts += 1
+        self._loop.call_soon_threadsafe(self._release_all)
+
+    def _release(self) -> None:
+        if self._held:
+            self._held.popleft().set()
+        else:
+            self._releases += 1
+
+    def _release_all(self) -> None:
+        self._releases = 0
+        while self._held:
+            self._release()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = self._loop.create_task(self._converse(reader, writer))
@@ -174,9 +197,9 @@ class OpenAIServer:
             request = await _read_request(reader)
             self.requests.append(request)
             reply = self._script.popleft() if self._script else DEFAULT
-            gone = asyncio.create_task(reader.read())
+            gone, act = asyncio.create_task(reader.read()), self._acts
             try:
-                if not await self._send(reply, writer, gone=gone):
+                if not await self._send(reply, writer, gone=gone, act=act):
                     request.disconnected.set()
             finally:
                 gone.cancel()
@@ -189,7 +212,7 @@ class OpenAIServer:
                 await writer.wait_closed()
 
     async def _send(
-        self, reply: Reply, writer: asyncio.StreamWriter, *, gone: asyncio.Task[bytes]
+        self, reply: Reply, writer: asyncio.StreamWriter, *, gone: asyncio.Task[bytes], act: int
     ) -> bool:
         """Send `reply`; false when the client went before its end."""
         try:
@@ -199,7 +222,7 @@ class OpenAIServer:
                     writer.write(b"%x\r\n%s\r\n" % (len(part), part))
                     await writer.drain()
                 elif part is Cue.HOLD:
-                    if not await self._hold(gone):
+                    if act == self._acts and not await self._hold(gone):
                         return False
                 else:
                     _break_off(writer, part)
@@ -211,12 +234,20 @@ class OpenAIServer:
         return True
 
     async def _hold(self, gone: asyncio.Task[bytes]) -> bool:
-        release = asyncio.create_task(self._releases.acquire())
+        """Return whether it was released, when it is or the client goes."""
+        if self._releases:
+            self._releases -= 1
+            return True
+        released = asyncio.Event()
+        self._held.append(released)
+        waiting = asyncio.create_task(released.wait())
         try:
-            await asyncio.wait({release, gone}, return_when=asyncio.FIRST_COMPLETED)
-            return release.done()
+            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return released.is_set()
         finally:
-            release.cancel()
+            waiting.cancel()
+            if released in self._held:
+                self._held.remove(released)
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request:
