@@ -33,8 +33,8 @@ def app(
 
 
 @pytest.fixture
-def context(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[BrowserContext]:  # noqa: ARG001 # begins anew
-    """A browser of somebody who has never been here."""
+def context(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[BrowserContext]:
+    """A browser of somebody who has never been here; the model begins anew."""
     context = browser.new_context(base_url=app.page, viewport={"width": 1280, "height": 800})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(20_000)
