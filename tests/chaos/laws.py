@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from chat_app.generation.demo import DemoLLM
 from chat_app.generation.llm import Delta, Prompt, PromptMessage
-from tests.chaos.viewer import Viewer
+from tests.support.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ import httpx
 from anyio import to_thread
 
 from tests.chaos import laws
-from tests.chaos.moment import pause
 from tests.chaos.schedule import Fault, Turn
 from tests.chaos.stage import STALLED, Stage
-from tests.chaos.viewer import Viewer
 from tests.chaos.witness import Witness
+from tests.support.moment import pause
+from tests.support.viewer import Viewer
 
 TURN_TIMEOUT = 120
 _RECOVERY_TIMEOUT = 30
@@ -95,13 +95,13 @@ class Run:
         chat, whole = uuid4().hex, await laws.whole_answer(turn.prompt)
         apis = self._stage.apis
         places = [turn.asks, (turn.asks + 1) % len(apis)]
-        viewers = [Viewer(self._http, apis[at:] + apis[:at], chat=chat) for at in places]
+        viewers = [Viewer(self._http, *apis[at:], *apis[:at], chat=chat) for at in places]
         asking, looking = viewers
         try:
             with anyio.fail_after(TURN_TIMEOUT):
                 async with anyio.create_task_group() as group:
                     self._viewers.add(asking)
-                    group.start_soon(lambda: asking.ask(turn.prompt, message=uuid4().hex))
+                    group.start_soon(asking.ask, turn.prompt)
                     await asking.reached(1)
                     self._viewers.add(looking)
                     group.start_soon(looking.look_on)

@@ -11,9 +11,9 @@ import httpx
 from anyio import to_thread
 from redis.asyncio import Redis
 
-from tests.chaos.moment import pause
 from tests.chaos.schedule import Fault
 from tests.chaos.servers import Server, nursery
+from tests.support.moment import pause
 from tests.support.producing import UNLIMITED
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.tcp_proxy import TcpProxy

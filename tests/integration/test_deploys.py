@@ -17,8 +17,8 @@ import pytest
 
 from tests.support.app_server import AppServer, running_together
 from tests.support.load_balancer import LoadBalancer
-from tests.support.patient_viewer import PatientViewer
 from tests.support.redis_server import RedisServer
+from tests.support.viewer import Viewer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
@@ -50,11 +50,11 @@ async def test_nobody_who_watches_an_answer_notices_a_rolling_restart(
         ):
             api = f"http://127.0.0.1:{balancer.port}"
             (await http.post(f"{api}/api/session")).raise_for_status()
-            viewers: list[PatientViewer] = []
+            viewers: list[Viewer] = []
 
             async def watch_one_answer_after_the_other() -> None:
                 while not over.is_set():
-                    viewers.append(PatientViewer(http, api))
+                    viewers.append(Viewer(http, api))
                     await viewers[-1].ask(f"/demo tokens={_TOKENS} rate={_RATE} words=1")
 
             async with anyio.create_task_group() as group:
@@ -82,7 +82,7 @@ def timed_stop(server: AppServer) -> float:
     return time.monotonic() - start
 
 
-def tell(exits: list[float], viewers: list[PatientViewer]) -> None:
+def tell(exits: list[float], viewers: list[Viewer]) -> None:
     """The figures, for whoever runs this by hand."""
     recoveries = sorted(seconds for viewer in viewers for seconds in viewer.recoveries)
     hundredths = statistics.quantiles(recoveries, n=100, method="inclusive")

@@ -1,17 +1,18 @@
-"""Somebody who follows an answer to its end, through whichever server answers."""
+"""Somebody who follows an answer to its end, whatever becomes of connections and servers."""
 
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
+from uuid import uuid4
 
 import httpx
 
 from chat_app.streams import frame
-from tests.chaos.moment import pause
 from tests.support.caller import prompt, text_of
+from tests.support.moment import pause
 
 _STORED = re.compile(rb'^data: \{.*"data-appendMessage"', re.MULTILINE)
 _PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)  # seconds before each try, the last for all that follow
@@ -28,23 +29,37 @@ class Viewer:
         text: The answer so far.
         stream_id: As the server says it.
         marks: When text came, or the end, by the monotonic clock.
+        recoveries: Seconds from each break of a connection to the next event.
         errors: What a person would have been told, or should have been.
         stored: Whether the rest was told as a finished message, its log being gone.
+        tries: How often it has asked.
     """
 
-    def __init__(self, http: httpx.AsyncClient, apis: Sequence[str], *, chat: str) -> None:
-        """Know the servers; the first of `apis` is asked first."""
+    def __init__(
+        self, http: httpx.AsyncClient, *apis: str, chat: str = "", wait: float | None = None
+    ) -> None:
+        """Know the servers; the first of `apis` is asked first.
+
+        Args:
+            http: Bears the session.
+            apis: Their addresses.
+            chat: Its id; a new one by default.
+            wait: Polls, each of so many seconds at most, instead of streams.
+        """
         self.frames: list[bytes] = []
         self.text = ""
         self.stream_id = ""
         self.marks: list[float] = []
+        self.recoveries: list[float] = []
         self.errors: list[str] = []
         self.stored = False
+        self.tries = 0
         self._http = http
         self._apis = apis
-        self._chat = chat
-        self._tries = 0
+        self._chat = chat or uuid4().hex
+        self._waiting = {} if wait is None else {"wait": wait}
         self._in_vain = 0  # tries since the last event
+        self._broken_at: float | None = None  # when the connection broke that is being replaced
         self._closed = False
         self._grown = asyncio.Event()  # set at each event, and at the end
 
@@ -65,10 +80,9 @@ class Viewer:
             self._grown.clear()
             await self._grown.wait()
 
-    async def ask(self, text: str, *, message: str) -> None:
+    async def ask(self, text: str) -> None:
         """Send a prompt; return when its answer has ended."""
-        body = prompt(text, chat=self._chat, message=message)
-        await self._follow(body)
+        await self._follow(prompt(text, chat=self._chat, message=uuid4().hex))
 
     async def look_on(self) -> None:
         """Return when the answer that somebody else asked for has ended."""
@@ -76,26 +90,26 @@ class Viewer:
 
     async def _follow(self, body: dict[str, Any] | None) -> None:
         while not self.ended:
-            request = self._request("POST", json=body) if body else self._resuming()
-            if self.frames:
-                request = self._resuming()
+            request = self._next_request(body)
             await pause(_PAUSES[min(self._in_vain, len(_PAUSES) - 1)])
-            self._tries += 1
+            self.tries += 1
             self._in_vain += 1
             try:
                 async for piece in self._pieces(request):
                     self._take(piece)
             except httpx.TransportError:
                 pass
+            if not self.ended:
+                self._broken_at = self._broken_at or time.monotonic()
         self.marks.append(time.monotonic())
         self._grown.set()
 
-    def _resuming(self) -> httpx.Request:
-        return self._request("GET", params={"chatId": self._chat, "after": len(self.frames)})
-
-    def _request(self, method: Literal["GET", "POST"], **content: Any) -> httpx.Request:
-        api = self._apis[self._tries % len(self._apis)]
-        return self._http.build_request(method, f"{api}/api/chat", **content)
+    def _next_request(self, body: dict[str, Any] | None) -> httpx.Request:
+        url = f"{self._apis[self.tries % len(self._apis)]}/api/chat"
+        if body and not self.frames:
+            return self._http.build_request("POST", url, json=body, params=self._waiting)
+        place = {"chatId": self._chat, "after": len(self.frames)}
+        return self._http.build_request("GET", url, params={**place, **self._waiting})
 
     async def _pieces(self, request: httpx.Request) -> AsyncGenerator[bytes]:
         response = await self._http.send(request, stream=True)
@@ -129,6 +143,9 @@ class Viewer:
             self.errors.append(str(event))
         self.frames.append(piece)
         self._in_vain = 0
+        if self._broken_at is not None:
+            self.recoveries.append(time.monotonic() - self._broken_at)
+            self._broken_at = None
         if new := text_of(piece):
             self.text += new
             self.marks.append(time.monotonic())
