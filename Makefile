@@ -55,7 +55,7 @@ programs: $(SYNCED) ## Provide Redis, PostgreSQL and Chromium for the tests
 	@PYTHONPATH=. $(BIN)/python scripts/provide.py
 
 clean: ## Remove what was made, but not the database
-	rm -rf .tools .venv .web .web-* .states assets/external .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov test-results bench/peer/node_modules tests/interop/node_modules
+	rm -rf .tools .venv .web .web-* .states assets/external .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov test-results screenshots bench/peer/node_modules tests/interop/node_modules
 
 # A file that says when the environment was last brought in step with the lock.
 $(SYNCED): pyproject.toml uv.lock | $(UV)
