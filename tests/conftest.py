@@ -14,7 +14,7 @@ from tests.support.programs import CHROMIUM, find
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 
-_TIERS = ("unit", "contract", "integration", "interop", "chaos", "e2e")
+_TIERS = ("unit", "contract", "integration", "chaos", "interop", "e2e")
 _CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any, Literal, NewType
 
 from chat_app.streams import frame
@@ -11,22 +12,27 @@ Kind = Literal["text", "reasoning"]
 ReplyId = NewType("ReplyId", str)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Part:
     """A run of text, or of reasoning, as the model gave it."""
 
     id: str
     kind: Kind
-    pieces: list[str] = field(default_factory=list[str])
     ended: bool = False
+    # A million short strings take ten times the memory of their text.
+    _text: StringIO = field(default_factory=StringIO)
+
+    def add(self, text: str) -> None:
+        """Go on with it."""
+        self._text.write(text)
 
     @property
     def text(self) -> str:
         """All of it so far."""
-        return "".join(self.pieces)
+        return self._text.getvalue()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reply:
     """The parts of a reply, folded from the events of its stream.
 
@@ -66,7 +72,7 @@ class Reply:
             case "text-start" | "reasoning-start" as kind:
                 self.parts.append(Part(id=event["id"], kind=kind.removesuffix("-start")))
             case "text-delta" | "reasoning-delta":
-                self.parts[-1].pieces.append(event["delta"])
+                self.parts[-1].add(event["delta"])
                 self.spoken_by = self.metadata.get("takeovers", 0)
             case "text-end" | "reasoning-end":
                 self.parts[-1].ended = True

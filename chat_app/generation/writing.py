@@ -141,7 +141,7 @@ class Writing:
         part = self.reply.open_part
         if part is None or part.kind != delta.kind:
             part = self._begin_part(delta.kind)
-        part.pieces.append(text)
+        part.add(text)
         self.appender.append_text(text, part_id=part.id, kind=f"{delta.kind}-delta")
 
     def _begin_part(self, kind: Kind) -> Part:
