@@ -20,7 +20,13 @@ class Part:
     kind: Kind
     ended: bool = False
     # A million short strings take ten times the memory of their text.
-    _text: StringIO = field(default_factory=StringIO)
+    _text: StringIO = field(default_factory=StringIO, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Part):
+            return NotImplemented
+        mine, its = ((part.id, part.kind, part.text, part.ended) for part in (self, other))
+        return mine == its
 
     def add(self, text: str) -> None:
         """Go on with it."""
@@ -32,7 +38,7 @@ class Part:
         return self._text.getvalue()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class Reply:
     """The parts of a reply, folded from the events of its stream.
 
