@@ -21,7 +21,7 @@ _TEXT_OF_FAILURE = {
     "prompt_rejected": "The model provider does not accept this prompt. Change it and try again.",
 }
 _FINISH_REASON = {"failed": "error", "interrupted": "interrupted", "stopped": "other"}
-_ADDED_UP = ("model_calls", "takeovers", "prompt_tokens", "completion_tokens")
+_ADDED_UP = ("model_calls", "takeovers", "prompt_tokens", "completion_tokens", "reasoning_ms")
 """What a reply that is continued keeps of its metadata, and adds to; the rest is of its newest
 stream."""
 
@@ -38,6 +38,7 @@ class Writing:
         self.assignment = assignment
         self.reply = Reply.from_frames(appender.tail.frames(after=0))
         self._speechless = not self.reply.parts  # the first delta is this producer's
+        self._thinking_since: int | None = None  # ms, of the thoughts that are being thought
         before = assignment.metadata
         self._before = {name: before[name] for name in _ADDED_UP if name in before}
 
@@ -119,12 +120,24 @@ class Writing:
                 if isinstance(delta, Finish):
                     meta = self._finished(delta)
                 else:
-                    if self._speechless:
-                        self._speechless = False
-                        self.reply.metadata["first_delta_ms"] = self._elapsed()
+                    self._time(delta.kind)
                     self._take(delta)
                     await self.appender.room()
         return meta
+
+    def _time(self, kind: Kind) -> None:
+        """Note when the first delta came; and before the answer tell how long the model thought."""
+        if self._speechless:
+            self._speechless = False
+            self.reply.metadata["first_delta_ms"] = self._elapsed()
+        if kind == "reasoning":
+            if self._thinking_since is None:
+                self._thinking_since = self._elapsed()
+        elif self._thinking_since is not None:
+            thought = self._elapsed() - self._thinking_since
+            self._thinking_since = None
+            self._end_part()
+            self._tell({"reasoning_ms": self.reply.metadata.get("reasoning_ms", 0) + thought})
 
     def _finished(self, finish: Finish) -> dict[str, Any]:
         meta: dict[str, Any] = {"finish_reason": finish.reason}

@@ -85,6 +85,24 @@ async def test_the_message_tells_how_long_it_took(
     assert started + timedelta(milliseconds=meta["duration_ms"]) <= after + moment
 
 
+async def test_the_message_tells_how_long_the_model_thought_before_its_answer_begins(
+    here: ServerProcess, model: ScriptedLLM, alice: Identity
+) -> None:
+    stream_id = await here.ask(alice)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(here.producer.produce(alice, stream_id))
+        model.say(Delta(text="Hmm. ", kind="reasoning"), Delta(text="Aha.", kind="reasoning"))
+        await model.asked()
+        model.say("To the ", Finish())
+
+    data = await here.everything(stream_id)
+    begins = kinds(data).index("text-start")
+    told = events(data)[begins - 1]["messageMetadata"]
+    meta = (await here.chat(alice)).messages[-1].meta
+    assert told == {"reasoning_ms": meta["reasoning_ms"]}
+    assert 0 <= meta["reasoning_ms"] <= meta["duration_ms"]
+
+
 async def test_an_answer_is_a_message_of_its_own_between_start_and_finish(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:

@@ -139,7 +139,7 @@ def events(data: bytes) -> list[dict[str, Any]]:
 
 def timeless(meta: dict[str, Any]) -> dict[str, Any]:
     """What is known of a reply's making, without the times."""
-    times = ("started_at", "first_delta_ms", "duration_ms")
+    times = ("started_at", "first_delta_ms", "reasoning_ms", "duration_ms")
     return {name: value for name, value in meta.items() if name not in times}
 
 
