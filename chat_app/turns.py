@@ -125,7 +125,12 @@ class Turns:
         return await self._turn(identity, begun)
 
     async def continue_(
-        self, identity: Identity, *, chat_id: str, message_id: str | None = None
+        self,
+        identity: Identity,
+        *,
+        chat_id: str,
+        message_id: str | None = None,
+        model: str | None = None,
     ) -> Turn:
         """Go on with a reply that ended too early: the same message, in a new stream.
 
@@ -136,13 +141,16 @@ class Turns:
             identity: Who asks.
             chat_id: The chat.
             message_id: The reply; None for the end of the active path.
+            model: What is to answer where there is no word of it yet, if not what answers by
+                default; else the model stays.
         """
+        model = self._chosen(model)
         await self._log.ping()
         begun = await self._chats.continue_reply(
             identity,
             ChatId(chat_id),
             message_id=None if message_id is None else MessageId(message_id),
-            model=self._chosen(None),
+            model=model,
         )
         return await self._turn(identity, begun)
 

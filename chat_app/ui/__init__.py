@@ -9,6 +9,7 @@ to act by itself.
     conversation.py  one chat: what is shown, and what the reader can do
     shown.py         what of a chat is shown
     transcript.py    how that looks (`scroll_area.jsx`)
+    sending.py       a prompt from the moment it is sent until it is a message (`sending.js`)
     composer.py      where a prompt is written (`composer.jsx`; `draft.js` keeps it)
     shortcuts.py     the keys that work everywhere (`shortcuts.jsx`)
     live_answer      prompts, and answers as they grow; follows their stream without State

@@ -1,16 +1,18 @@
 /**
- * Where a prompt is written. The text stays here until the server says that it has the prompt, and
- * a prompt that is sent again keeps its id: it can never become two turns. What is not sent yet is
- * kept in the browser, for each chat.
+ * Where a prompt is written. What is sent is shown in the conversation at once; it is forgotten here
+ * only when the server says that it has it, and comes back if it is refused or nothing is heard of
+ * it. A prompt that is sent again keeps its id: it can never become two turns. What is not sent yet
+ * is kept in the browser, for each chat.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
 
+import { settleSent, showSent, useSent, useUnanswered } from "$/public/external/chat_app/ui/sending/sending.js";
+
 import { forgetDraft, keepDraft, readDraft } from "./draft.js";
 
 const MAX_HEIGHT_PX = 220;
-/** Without any reply for so long, e.g. because the server restarts, the prompt may be sent again. */
-const NO_REPLY_MS = 15_000;
+const NO_REPLY = "The server has not answered. Send it again: it stays one message.";
 
 /**
  * @param {object} props
@@ -28,25 +30,24 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
   const [text, setText] = useState("");
   const [prompt, setPrompt] = useState(newPrompt);
   const [stopping, setStopping] = useState(false);
+  const sent = useSent();
+  const sending = sent?.id === prompt.id;
+  const unanswered = useUnanswered() === prompt.id;
 
   useLayoutEffect(() => {
     // Not before: the server renders this too, and knows no drafts.
     const draft = readDraft(place, { accepted });
     setText(draft.text);
-    setPrompt(draft.id ? { id: draft.id, tried: true, sending: false } : newPrompt());
+    setPrompt(draft.id ? { id: draft.id, tried: true } : newPrompt());
   }, [place]);
   useEffect(() => {
+    settleSent();
     if (accepted !== prompt.id) return;
     forgetDraft(accepted);
     setText("");
     setPrompt(newPrompt());
   }, [accepted]);
-  useEffect(() => setPrompt((same) => ({ ...same, sending: false })), [refusals]);
-  useEffect(() => {
-    if (!prompt.sending) return undefined;
-    const timer = setTimeout(() => setPrompt({ ...prompt, sending: false }), NO_REPLY_MS);
-    return () => clearTimeout(timer);
-  }, [prompt]);
+  useEffect(settleSent, [refusals]);
   useEffect(() => {
     if (!answering) setStopping(false);
   }, [answering]);
@@ -58,7 +59,7 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
   useLayoutEffect(() => {
     box.current.style.height = "auto";
     box.current.style.height = `${Math.min(box.current.scrollHeight, MAX_HEIGHT_PX)}px`;
-  }, [text]);
+  }, [text, sending]);
   useEffect(() => {
     if (!answering || stopping) return undefined;
     const onKeyDown = (event) => {
@@ -71,7 +72,7 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
   }, [answering, stopping]);
 
   const surplus = maxChars && text.length > maxChars ? [...text].length - maxChars : 0;
-  const hint = hintOf({ ready, surplus, text, answering, sending: prompt.sending });
+  const hint = hintOf({ ready, surplus, text, answering, sending: sent !== null });
   const sendable = hint === "";
   const edit = (event) => {
     setText(event.target.value);
@@ -81,8 +82,9 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
   };
   const send = () => {
     if (!sendable) return;
-    setPrompt({ ...prompt, tried: true, sending: true });
+    setPrompt({ ...prompt, tried: true });
     keepDraft(place, { text, id: prompt.id });
+    showSent({ id: prompt.id, text, place });
     onSend(text, prompt.id);
   };
   const onKeyDown = (event) => {
@@ -114,11 +116,11 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
       <textarea
         ref={box}
         rows={1}
-        value={text}
+        value={sending ? "" : text}
         disabled={!ready}
         aria-describedby="composer-hint"
         aria-invalid={surplus > 0}
-        readOnly={prompt.sending}
+        readOnly={sending}
         placeholder="Ask anything"
         aria-label="Your message"
         enterKeyHint="send"
@@ -132,11 +134,11 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
         </button>
       ) : (
         <button type="submit" className="round-button" data-testid="send" disabled={!sendable} aria-label="Send" aria-describedby="composer-hint" title={hint || "Send (Enter)"}>
-          {prompt.sending ? <span className="spinner" /> : <SendIcon />}
+          {sending ? <span className="spinner" /> : <SendIcon />}
         </button>
       )}
-      <p id="composer-hint" className={surplus ? "composer-hint" : "sr-only"} role={surplus ? "alert" : undefined}>
-        {hint}
+      <p id="composer-hint" className={surplus || unanswered ? "composer-hint" : "sr-only"} role={surplus || unanswered ? "alert" : undefined}>
+        {hint || (unanswered && NO_REPLY)}
       </p>
     </form>
   );
@@ -160,7 +162,7 @@ function SendIcon() {
 }
 
 function newPrompt() {
-  return { id: newId(), tried: false, sending: false };
+  return { id: newId(), tried: false };
 }
 
 /** 128 random bits as hex; `crypto.randomUUID` is missing on plain-http pages. */

@@ -78,10 +78,10 @@ class ConversationState(rx.State):
         """Ask. The id makes a repeated request one turn, and on the empty page one chat."""
         is_new = not self.shown_chat_id
         chat_id = chat_of_prompt(message_id, shown_chat_id=self.shown_chat_id)
-        model = (await self.get_state(SessionState)).answering_model
+        model = await self._chosen_model()
         turn = await self._begin(
             lambda turns, identity: turns.send(
-                identity, chat_id=chat_id, message_id=message_id, text=text, model=model or None
+                identity, chat_id=chat_id, message_id=message_id, text=text, model=model
             ),
             chat_id=chat_id,
         )
@@ -93,6 +93,7 @@ class ConversationState(rx.State):
     @rx.event
     async def edit(self, edited_id: str, text: str, message_id: str) -> EventType[()] | None:
         """Ask in other words: beside the prompt that is there, which stays."""
+        model = await self._chosen_model()
         turn = await self._begin(
             lambda turns, identity: turns.send(
                 identity,
@@ -100,6 +101,7 @@ class ConversationState(rx.State):
                 message_id=message_id,
                 edited_id=edited_id,
                 text=text,
+                model=model,
             )
         )
         if turn is None:
@@ -110,19 +112,24 @@ class ConversationState(rx.State):
     @rx.event
     async def regenerate(self, message_id: str) -> EventType[()] | None:
         """Have another reply made beside the one that is there, which stays."""
+        model = await self._chosen_model()
         turn = await self._begin(
             lambda turns, identity: turns.regenerate(
-                identity, chat_id=self.shown_chat_id, message_id=message_id
+                identity, chat_id=self.shown_chat_id, message_id=message_id, model=model
             )
         )
         return None if turn is None else SidebarState.load_chats
 
     @rx.event
     async def continue_reply(self, message_id: str) -> EventType[()] | None:
-        """Go on with a reply that ended too early."""
+        """Go on with a reply that ended too early, by the model that began it.
+
+        Where there is no word of it, it is made anew, by the model that is chosen now.
+        """
+        model = await self._chosen_model()
         turn = await self._begin(
             lambda turns, identity: turns.continue_(
-                identity, chat_id=self.shown_chat_id, message_id=message_id
+                identity, chat_id=self.shown_chat_id, message_id=message_id, model=model
             )
         )
         return None if turn is None else SidebarState.load_chats
@@ -211,6 +218,10 @@ class ConversationState(rx.State):
             if self.view == "loading":
                 self.view = "unavailable"
             return None
+
+    async def _chosen_model(self) -> str | None:
+        """What is to answer; None for what answers by default."""
+        return (await self.get_state(SessionState)).answering_model or None
 
     def _leave(self) -> None:
         self.shown_chat_id = self.title = self.ended = self.owed_id = ""

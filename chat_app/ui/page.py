@@ -55,7 +55,6 @@ def _page(*, until_known: rx.Component) -> rx.Component:
         sidebar(shortcuts()),
         rx.el.main(
             _header(),
-            rx.cond(has_connection_errors, _offline()),
             conversation(until_known=until_known),
             _foot(),
             class_name="flex min-w-0 flex-1 flex-col",
@@ -67,15 +66,6 @@ def _page(*, until_known: rx.Component) -> rx.Component:
 def _shell() -> rx.Component:
     """What the browser shows before any script has run: the frame, and no guess at its content."""
     return rx.el.div(rx.el.div(class_name="sidebar max-md:hidden"), class_name=_FRAME)
-
-
-def _offline() -> rx.Component:
-    return rx.el.div(
-        "No connection to the server. Trying again …",
-        role="status",
-        data_testid="offline",
-        class_name="shrink-0 bg-muted py-1.5 text-center text-sm text-muted-foreground",
-    )
 
 
 def _header() -> rx.Component:
@@ -103,6 +93,8 @@ def _header() -> rx.Component:
 
 def _foot() -> rx.Component:
     return rx.el.footer(
+        rx.cond(has_connection_errors, _offline()),
+        rx.el.div(id="connection"),  # an answer puts here what is to be said of its own
         rx.cond(ConversationState.send_trouble.code != "", _send_trouble()),
         composer(
             ready=ConversationState.view != "loading",
@@ -115,6 +107,15 @@ def _foot() -> rx.Component:
         ),
         _small_print(),
         class_name=f"{COLUMN} flex shrink-0 flex-col gap-2 pb-[max(0.75rem,env(safe-area-inset-bottom))]",
+    )
+
+
+def _offline() -> rx.Component:
+    return rx.el.div(
+        "No connection to the server. Trying again …",
+        role="status",
+        data_testid="offline",
+        class_name="banner",
     )
 
 
@@ -146,7 +147,7 @@ def _small_print() -> rx.Component:
             SessionState.answering_model,
             ("", "\u00a0"),  # keeps its line until the server has told
             (DEMO_MODEL, "The demo model answers. CHAT_MODEL sets a real one."),
-            f"{SessionState.answering_model} can make mistakes. Check what matters.",
+            f"{SessionState.answering_name} can make mistakes. Check what matters.",
         ),
         data_testid="model",
         class_name="small-print",

@@ -4,6 +4,8 @@
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 
+import { useSent } from "$/public/external/chat_app/ui/sending/sending.js";
+
 const NEAR_PX = 80;
 /** Earlier messages are asked for before the reader gets to where they begin. */
 const EARLIER_PX = 1_200;
@@ -24,6 +26,7 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   const height = useRef(0);
   const [away, setAway] = useState(false);
   const [fresh, setFresh] = useState(false);
+  const sentId = useSent()?.id;
 
   const toEnd = () => {
     if (area.current) area.current.scrollTop = area.current.scrollHeight;
@@ -39,6 +42,9 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
     if (goBack(area.current, chatId)) onScroll();
     else follow();
   }, [followKey]);
+  useLayoutEffect(() => {
+    if (sentId) follow();
+  }, [sentId]);
   useLayoutEffect(() => {
     // What was added above has pushed down what the reader looks at.
     if (asked.current !== null && !sticks.current) {

@@ -7,6 +7,7 @@ import reflex as rx
 from chat_app.bootstrap import services
 from chat_app.errors import NotAuthenticated
 from chat_app.identity.identity import Identity
+from chat_app.ui.shown import short_name
 from chat_app.ui.theme import NOTICE
 
 _gate = rx.asset(path="session_gate.jsx", shared=True)
@@ -45,6 +46,11 @@ class SessionState(rx.State):
     def answering_model(self) -> str:
         """The model that answers the next prompt; the browser's word counts if it is offered."""
         return self.chosen if self.chosen in self.models else self.model
+
+    @rx.var
+    def answering_name(self) -> str:
+        """What a reader calls that model."""
+        return short_name(self.answering_model)
 
     @rx.event
     def choose_model(self, name: str) -> None:

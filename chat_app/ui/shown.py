@@ -16,6 +16,7 @@ class ShownMessage:
 
     Attributes:
         reasoning: What the model thought before it answered.
+        thought_ms: How long that took; 0 if that is not known.
         status: How it came to its end; "" while it is being written.
         live: Whether the browser has to follow `stream_id` to see it.
         details: By which model, in what time, of what length.
@@ -29,6 +30,7 @@ class ShownMessage:
     role: str
     text: str
     reasoning: str = ""
+    thought_ms: int = 0
     status: str = ""
     live: bool = False
     stream_id: str = ""
@@ -81,6 +83,7 @@ def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage
                 role="assistant",
                 text="" if partial is None else partial.text,
                 reasoning="" if partial is None else reasoning_of(partial),
+                thought_ms=0 if partial is None else partial.meta.get("reasoning_ms", 0),
                 live=True,
                 stream_id=stream.id,
                 **_place(live_id, siblings[parent_id]),
@@ -100,12 +103,17 @@ def details_of(meta: Mapping[str, Any]) -> str:
     Args:
         meta: What is known of the making of a reply: `Message.meta`.
     """
-    told = [str(meta["model"])] if "model" in meta else []
+    told = [short_name(meta["model"])] if "model" in meta else []
     if "duration_ms" in meta:
         told.append(f"{meta['duration_ms'] / _SECOND:.1f} s")
     if "completion_tokens" in meta:
         told.append(f"{meta['completion_tokens']:,} tokens")
     return " · ".join(told)
+
+
+def short_name(model: str) -> str:
+    """What a reader calls a model: its name without its provider's."""
+    return model.rpartition("/")[2]
 
 
 def _shown(message: Message, siblings: list[MessageId], *, is_last: bool) -> ShownMessage:
@@ -115,6 +123,7 @@ def _shown(message: Message, siblings: list[MessageId], *, is_last: bool) -> Sho
         role=message.role,
         text=message.text,
         reasoning=reasoning_of(message),
+        thought_ms=message.meta.get("reasoning_ms", 0),
         status=message.status,
         details=details_of(message.meta),
         continuable=is_last and cut,

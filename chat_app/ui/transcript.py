@@ -5,6 +5,7 @@ import reflex as rx
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.live_answer import answer, prompt
 from chat_app.ui.notices import notices
+from chat_app.ui.sending import sent_prompt
 from chat_app.ui.theme import ALARM, COLUMN, PRIMARY_LINK, page_link
 
 _scroll_area = rx.asset(path="scroll_area.jsx", shared=True)
@@ -45,6 +46,7 @@ def conversation(*, until_known: rx.Component) -> rx.Component:
             ("unavailable", _unavailable()),
             until_known,
         ),
+        sent_prompt(accepted=ConversationState.accepted),
         chat_id=ConversationState.shown_chat_id,
         earlier=ConversationState.earlier,
         on_earlier=ConversationState.show_earlier,
@@ -85,6 +87,7 @@ def _messages() -> rx.Component:
                     stream_id=message.stream_id,
                     text=message.text,
                     reasoning=message.reasoning,
+                    thought_ms=message.thought_ms,
                     status=message.status,
                     live=message.live,
                     details=message.details,
@@ -139,6 +142,7 @@ def _reply(
     stream_id: rx.Var[str],
     text: rx.Var[str],
     reasoning: rx.Var[str],
+    thought_ms: rx.Var[int],
     status: rx.Var[str],
     live: rx.Var[bool],
     details: rx.Var[str],
@@ -155,6 +159,7 @@ def _reply(
         stream_id=stream_id,
         text=text,
         reasoning=reasoning,
+        thought_ms=thought_ms,
         status=status,
         live=live,
         details=details,
@@ -200,6 +205,7 @@ def greeting() -> rx.Component:
             class_name="text-muted-foreground",
         ),
         testid="greeting",
+        class_name="greeting",
     )
 
 
@@ -229,10 +235,10 @@ def _unavailable() -> rx.Component:
     )
 
 
-def _centred(*children: rx.Component, testid: str) -> rx.Component:
+def _centred(*children: rx.Component, testid: str, class_name: str = "") -> rx.Component:
     return rx.el.div(
         *children,
         data_testid=testid,
-        class_name=f"{COLUMN} flex min-h-[60dvh] flex-col items-center justify-center gap-4"
+        class_name=f"{class_name} {COLUMN} flex min-h-[60dvh] flex-col items-center justify-center gap-4"
         " text-center",
     )

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
@@ -115,3 +115,52 @@ def test_a_send_that_cannot_be_says_why(chat: ChatPage, model: OpenAIServer) -> 
     expect(chat.prompt).to_have_value("And then?")
     model.release()
     expect(send).to_be_enabled()
+
+
+def answered_elsewhere(chat: ChatPage, context: BrowserContext, model: OpenAIServer) -> None:
+    """A chat with one turn, in which another tab has just asked something more."""
+    chat.send("First")
+    chat.has_status("done")
+    other = ChatPage(context.new_page(), database=chat.database)
+    other.open(chat.page.url)
+    other.has_status("done")
+    model.script(HELD)
+    other.send("Second")
+    other.reads("So far.")
+
+
+def test_a_prompt_that_is_refused_goes_back_to_its_writer_with_the_reason(
+    chat: ChatPage, context: BrowserContext, model: OpenAIServer
+) -> None:
+    answered_elsewhere(chat, context, model)
+
+    chat.prompt.fill("Third")
+    chat.prompt.press("Enter")
+
+    refusal = chat.page.get_by_test_id("send-trouble")
+    expect(refusal).to_contain_text("This chat is being answered already.")
+    expect(chat.prompt).to_have_value("Third")
+    expect(chat.page.get_by_test_id("sent-prompt")).to_have_count(0)
+    chat.reads("So far.")
+    model.release()
+    chat.has_status("done")
+    chat.prompt.press("Enter")
+    expect(chat.page.get_by_test_id("prompt-message").last).to_have_text("Third")
+    expect(refusal).to_have_count(0)
+
+
+def test_an_edit_that_is_refused_keeps_its_text(
+    chat: ChatPage, context: BrowserContext, model: OpenAIServer
+) -> None:
+    answered_elsewhere(chat, context, model)
+    chat.page.get_by_test_id("edit").focus()
+    chat.page.keyboard.press("Enter")
+    chat.page.get_by_test_id("edit-box").fill("Other words")
+
+    chat.page.keyboard.press("Enter")
+
+    expect(chat.page.get_by_test_id("send-trouble")).to_be_visible()
+    expect(chat.page.get_by_test_id("edit-box")).to_have_value("Other words")
+    expect(chat.page.get_by_test_id("sent-prompt")).to_have_count(0)
+    model.release()
+    chat.has_status("done")

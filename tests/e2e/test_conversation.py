@@ -213,7 +213,7 @@ def test_what_the_model_thought_is_folded_and_opens_while_it_thinks(
     chat.has_status("done")
     chat.page.reload()
     chat.reads("So.")
-    expect(fold).to_be_visible()
+    expect(fold).to_have_text("Thought for 1 s")
     expect(chat.page.get_by_text("Hm. Aha.")).to_have_count(0)
 
 
@@ -241,7 +241,7 @@ def test_a_lost_connection_says_so_and_clears_by_itself_when_the_network_is_back
     chat.reads("First, ")
     chat.page.route(stream, lambda route: route.fulfill(status=404, json={"code": "not_found"}))
     chat.page.reload()
-    lost = chat.answer.get_by_role("alert")
+    lost = chat.page.get_by_test_id("disconnected")
     expect(lost).to_contain_text("Connection lost. The answer goes on without this page.")
 
     chat.page.unroute(stream)

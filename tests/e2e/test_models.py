@@ -55,6 +55,28 @@ def test_the_model_that_is_chosen_answers_also_after_a_refresh(
     assert model.requests[0].body["model"] == "second"
 
 
+def test_the_chosen_model_answers_anew_and_what_is_asked_in_other_words(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    chat.send("Who are you?")
+    chat.has_status("done")
+    chat.page.get_by_test_id("model-picker").select_option("openai/second")
+
+    chat.page.get_by_test_id("regenerate").click()
+    expect(chat.answer.get_by_test_id("branches")).to_have_text("2/2")
+    chat.has_status("done")
+    expect(chat.page.get_by_test_id("details")).to_contain_text("second")
+    chat.page.get_by_test_id("edit").focus()
+    chat.page.keyboard.press("Enter")
+    chat.page.get_by_test_id("edit-box").fill("And you?")
+    chat.page.keyboard.press("Enter")
+    expect(chat.page.get_by_test_id("prompt-message")).to_have_text("And you?")
+    chat.has_status("done")
+
+    asked = [request.body["model"] for request in model.requests]
+    assert [name for name in asked if name != "first"] == ["second", "second"]
+
+
 def test_a_model_that_is_not_offered_is_not_asked(chat: ChatPage, model: OpenAIServer) -> None:
     chat.page.evaluate("localStorage.setItem('chat.model', 'openai/costly')")
     chat.page.reload()

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.support.app_server import AppServer
-from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
+from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, ending, texts
 from tests.support.programs import CHROMIUM, find
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy_in_thread
 
@@ -49,3 +49,80 @@ def test_a_connection_that_is_dead_and_does_not_say_so_is_replaced(
 
     chat.reads("First, then.", within=LIVE_AGAIN)
     chat.has_status("done")
+
+
+def test_a_prompt_is_shown_at_once_and_nothing_moves_when_the_server_has_it(
+    page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
+) -> None:
+    chat = ChatPage(page, database=Path(app.folder) / "chat.db")
+    chat.open()
+    expect(chat.prompt).to_be_enabled()
+    for text in ("Where do we go?", "And then?\n\nAnd how?"):
+        model.script(Reply(body=(ROLE, Cue.HOLD, *texts("To the sea."), *ending())))
+        proxy.hold()
+        chat.prompt.fill(text)
+        chat.prompt.press("Enter")
+
+        sent = page.get_by_test_id("sent-prompt")
+        expect(sent).to_have_text(text)
+        expect(sent).to_be_in_viewport()
+        expect(chat.prompt).to_have_value("")
+        expect(page.get_by_test_id("greeting")).to_be_hidden()
+        expect(page.get_by_test_id("sending")).to_have_css("opacity", "1")
+        place = sent.bounding_box()
+        proxy.go_on()
+
+        expect(page.get_by_test_id("prompt-message").last).to_have_text(text)
+        expect(sent).to_have_count(0)
+        assert page.get_by_test_id("prompt-message").last.bounding_box() == place
+        model.release()
+        chat.has_status("done")
+    assert len(model.requests) == 2
+
+
+def test_an_edited_prompt_is_shown_at_once(
+    page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
+) -> None:
+    model.script(answer("Paris."), answer("Rome."))
+    chat = ChatPage(page, database=Path(app.folder) / "chat.db")
+    chat.open()
+    chat.send("Capital of France?")
+    chat.has_status("done")
+    page.get_by_test_id("edit").focus()
+    page.keyboard.press("Enter")
+    page.get_by_test_id("edit-box").fill("Capital of Italy?")
+    proxy.hold()
+
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_test_id("sent-prompt")).to_have_text("Capital of Italy?")
+    expect(page.get_by_test_id("edit-box")).to_be_hidden()
+    expect(chat.answer).to_be_hidden()
+    proxy.go_on()
+    chat.reads("Rome.")
+    expect(page.get_by_test_id("prompt-message")).to_have_text("Capital of Italy?")
+
+
+def test_a_prompt_that_nobody_answers_goes_back_to_its_writer_and_stays_one_message(
+    page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
+) -> None:
+    page.clock.install()
+    chat = ChatPage(page, database=Path(app.folder) / "chat.db")
+    chat.open()
+    expect(chat.prompt).to_be_enabled()
+    proxy.hold()
+    chat.prompt.fill("Anybody?")
+    chat.prompt.press("Enter")
+    expect(page.get_by_test_id("sent-prompt")).to_be_visible()
+
+    page.clock.fast_forward("00:16")
+
+    expect(chat.prompt).to_have_value("Anybody?")
+    expect(page.get_by_text("The server has not answered.")).to_be_visible()
+    expect(page.get_by_test_id("sent-prompt")).to_have_count(0)
+    chat.prompt.press("Enter")
+    proxy.go_on()
+    chat.has_status("done")
+    expect(page.get_by_test_id("prompt-message")).to_have_text("Anybody?")
+    expect(chat.prompt).to_have_value("")
+    assert len(model.requests) == 1

@@ -30,6 +30,7 @@ class TcpProxy:
         self._tasks: set[asyncio.Task[None]] = set()  # ended by __aexit__
 
     async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -49,8 +50,11 @@ class TcpProxy:
         self._flowing.clear()
 
     def go_on(self) -> None:
-        """End `hold`; nothing was lost but what the server gave up meanwhile."""
-        self._flowing.set()
+        """End `hold`; nothing was lost but what the server gave up meanwhile.
+
+        May be called from any thread, as `hold` may.
+        """
+        self._loop.call_soon_threadsafe(self._flowing.set)
 
     def swallow_streams(self) -> None:
         """Lose what the server sends on the event streams there are, and keep them open.

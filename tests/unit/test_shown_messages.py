@@ -109,6 +109,7 @@ def test_a_chat_that_went_on_leaves_a_stopped_reply_as_it_is() -> None:
     [
         ({}, ""),
         ({"model": "demo"}, "demo"),
+        ({"model": "openai/gpt-4o-mini"}, "gpt-4o-mini"),
         (
             {"model": "demo", "duration_ms": 1234, "completion_tokens": 1500},
             "demo · 1.2 s · 1,500 tokens",

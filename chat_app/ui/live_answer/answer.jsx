@@ -4,7 +4,8 @@
  * It is one component instance from the first thought to the stored message, so nothing moves when
  * an answer ends. What the stream's end means for the page is decided by the server's state.
  */
-import { useCallback, useEffect, useLayoutEffect, useRef, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from "react";
+import { createPortal } from "react-dom";
 
 import { getBackendURL } from "$/utils/state";
 import env from "$/env.json";
@@ -14,6 +15,10 @@ import { attach, retry, snapshotOf, takeReport } from "./attach.js";
 import { Markdown } from "./markdown.jsx";
 import { Reasoning } from "./reasoning.jsx";
 
+/** Above the composer: see `page.py`. */
+const CONNECTION_ID = "connection";
+/** A reconnection that works at once is not worth a word. */
+const LATE_MS = 600;
 const NOTES = {
   stopped: "You stopped this answer.",
   failed: "The answer broke off here.",
@@ -27,6 +32,7 @@ const NOTES = {
  * @param {string} props.streamId The open stream, while `live`.
  * @param {string} props.text Stored text.
  * @param {string} props.reasoning Stored reasoning.
+ * @param {number} props.thoughtMs How long the model thought before it answered; 0 if not known.
  * @param {string} props.status How the stored answer ended; anything but a mishap shows as `done`.
  * @param {boolean} props.live Whether the answer is still being written.
  * @param {string} props.details By which model, in what time, of what length.
@@ -48,6 +54,7 @@ export function Answer(props) {
   const reasoning = live ? stream.reasoning || props.reasoning : props.reasoning;
   const status = live ? stream.status : statusOfStored(props.status);
   const growing = live && !stream.settled;
+  const thoughtMs = live ? (stream.thoughtMs ?? props.thoughtMs) : props.thoughtMs;
 
   useReports(key, stream, onSettled, onStatus);
   const root = useRawText(text);
@@ -61,16 +68,13 @@ export function Answer(props) {
       aria-busy={growing}
       aria-label="Answer"
     >
-      {reasoning && <Reasoning text={reasoning} thinking={growing && !text} />}
+      {reasoning && <Reasoning text={reasoning} thinking={growing && !text} thoughtMs={thoughtMs} />}
       {text ? <Markdown text={text} /> : growing && !reasoning && <Thinking />}
       {!growing && <Ending {...props} status={status} />}
       <footer className="message-foot">
-        {growing ? (
-          <Connection status={status} onRetry={() => retry(key)} />
-        ) : (
-          <Actions {...props} text={text} />
-        )}
+        {!growing && <Actions {...props} text={text} />}
       </footer>
+      {growing && <Connection status={status} onRetry={() => retry(key)} />}
     </article>
   );
 }
@@ -124,14 +128,34 @@ function Thinking() {
   );
 }
 
+/** Above the composer, where it is seen wherever the reader is; it goes when events come again. */
 function Connection({ status, onRetry }) {
-  if (status === "reconnecting") return <span className="answer-note late">Reconnecting…</span>;
-  if (status !== "disconnected") return null;
+  const [late, setLate] = useState(false);
+  const [lost, setLost] = useState(false);
+  useEffect(() => {
+    if (status === "disconnected") setLost(true);
+    if (status !== "reconnecting") {
+      if (status !== "disconnected") setLost(false);
+      setLate(false);
+      return undefined;
+    }
+    const timer = setTimeout(() => setLate(true), LATE_MS);
+    return () => clearTimeout(timer);
+  }, [status]);
+  const place = lost || late ? document.getElementById(CONNECTION_ID) : null;
+  return place && createPortal(lost ? <Lost onRetry={onRetry} /> : <Late />, place);
+}
+
+function Late() {
+  return <div className="banner" role="status">Reconnecting …</div>;
+}
+
+function Lost({ onRetry }) {
   return (
-    <span className="answer-note" role="alert">
-      Connection lost. The answer goes on without this page.
+    <div className="banner" role="alert" data-testid="disconnected">
+      <span>Connection lost. The answer goes on without this page.</span>
       <button type="button" className="text-button" onClick={onRetry}>Reconnect</button>
-    </span>
+    </div>
   );
 }
 

@@ -51,6 +51,7 @@ class Answer(rx.Component):
     stream_id: rx.Var[str]
     text: rx.Var[str]
     reasoning: rx.Var[str]
+    thought_ms: rx.Var[int]
     status: rx.Var[str]
     live: rx.Var[bool]
     details: rx.Var[str]

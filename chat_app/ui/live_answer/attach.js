@@ -10,11 +10,14 @@ import { StreamClient } from "./stream_client.js";
 
 /** How long an answer nobody shows is still followed: longer than a remount, shorter than a walk. */
 const LINGER_MS = 1_000;
+/** A server that could not be reached is asked again about this often, without being told to. */
+const AGAIN_MS = 10_000;
 
 const IDLE = Object.freeze({
   status: "idle",
   text: "",
   reasoning: "",
+  thoughtMs: null,
   outcome: null,
   code: null,
   settled: false,
@@ -29,6 +32,7 @@ class FollowedAnswer {
   #listeners = new Set();
   #frame = null;
   #linger = null;
+  #again = null;
   #reported = 0;
   #stopWaking;
 
@@ -77,12 +81,17 @@ class FollowedAnswer {
 
   #flush = () => {
     this.#frame = null;
-    const { status, text, reasoning, outcome, code, settled, reports } = this.#client;
-    this.snapshot = { status, text, reasoning, outcome, code, settled, reports };
+    const { status, text, reasoning, thoughtMs, outcome, code, settled, reports } = this.#client;
+    this.snapshot = { status, text, reasoning, thoughtMs, outcome, code, settled, reports };
     for (const listener of this.#listeners) listener();
+    clearTimeout(this.#again);
+    const unreachable = status === "disconnected" && code === null;
+    // Not all at the same moment: the server may be about to recover.
+    if (unreachable) this.#again = setTimeout(() => this.retry(), AGAIN_MS * (0.5 + Math.random()));
   };
 
   #end() {
+    clearTimeout(this.#again);
     followed.delete(this.#key);
     this.#stopWaking();
     this.#client.close();

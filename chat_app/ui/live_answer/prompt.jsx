@@ -4,6 +4,10 @@
  * An edited prompt keeps its id however often it is sent: it can never become two turns.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useLocation } from "react-router";
+
+import { Sending } from "$/public/external/chat_app/ui/sending/sent_prompt.jsx";
+import { showSent, useSent } from "$/public/external/chat_app/ui/sending/sending.js";
 
 import { Branches, CopyButton, EditIcon, IconButton } from "./actions.jsx";
 
@@ -23,6 +27,9 @@ export function Prompt({ messageId, text, onEdit, onShow, ...branches }) {
   const root = useRef(null);
   const cameFrom = useRef(null);
   const [editing, setEditing] = useState(false);
+  const place = useLocation().pathname;
+  const sent = useSent();
+  const resent = sent?.editedId === messageId ? sent : null;
 
   const edit = () => {
     cameFrom.current = document.activeElement;
@@ -39,10 +46,20 @@ export function Prompt({ messageId, text, onEdit, onShow, ...branches }) {
     return () => window.removeEventListener(EDIT_LAST, onEditLast);
   }, []);
 
+  const send = (edited, id) => {
+    showSent({ id, text: edited, place, editedId: messageId });
+    onEdit?.(messageId, edited, id);
+  };
+
   if (editing) {
     return (
-      <div ref={root} className="prompt prompt-edited">
-        <Editor text={text} onCancel={cancel} onSend={(edited, id) => onEdit?.(messageId, edited, id)} />
+      <div ref={root} className={resent ? "prompt resent" : "prompt"}>
+        {resent && <div className="bubble" data-testid="sent-prompt">{resent.text}</div>}
+        {resent && <div className="message-foot prompt-foot"><Sending /></div>}
+        {/* Stays, out of sight, for the case that the server refuses. */}
+        <div className="prompt-edited" hidden={resent !== null}>
+          <Editor text={text} onCancel={cancel} onSend={send} />
+        </div>
       </div>
     );
   }

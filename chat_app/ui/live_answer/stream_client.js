@@ -23,6 +23,8 @@ export class StreamClient {
   status = "idle";
   text = "";
   reasoning = "";
+  /** How long the model thought before it answered; null while that is not known. */
+  thoughtMs = null;
   /** How the stream closed; null while it is open, or when the server did not say. */
   outcome = null;
   /** Stable identifier of what went wrong, if anything did. */
@@ -100,10 +102,15 @@ export class StreamClient {
     if (event.type === "start") this.text = this.reasoning = ""; // a replay from the beginning
     else if (event.type === "text-delta") this.text += event.delta;
     else if (event.type === "reasoning-delta") this.reasoning += event.delta;
+    else if (event.type === "message-metadata") this.#learn(event.messageMetadata);
     else if (event.type === "error") this.#failure = event.code ?? "error";
     else if (event.type === "abort") this.#aborted = true;
     else if (event.type === "finish") this.#finish(event.messageMetadata ?? {});
     else if (event.type === "data-appendMessage") this.#takeWhole(event.data);
+  }
+
+  #learn({ reasoning_ms: thoughtMs }) {
+    this.thoughtMs = thoughtMs ?? this.thoughtMs;
   }
 
   #finish({ outcome, code }) {

@@ -1,0 +1,18 @@
+"""The prompt that was sent and is not among the messages yet."""
+
+import reflex as rx
+
+rx.asset(path="sending.js", shared=True)
+_component = rx.asset(path="sent_prompt.jsx", shared=True)
+
+
+class SentPrompt(rx.Component):
+    """Shows a prompt from the moment it is sent until `accepted` is its id, or it is refused."""
+
+    library = _component.importable_path
+    tag = "SentPrompt"
+
+    accepted: rx.Var[str]
+
+
+sent_prompt = SentPrompt.create
