@@ -25,7 +25,7 @@ from chat_app.streams.outages import STORE_ERRORS
 _logger = logging.getLogger(__name__)
 
 _TASK = "generate"
-_PATIENCE_WITH_A_TASK = 5.0  # seconds from one request to end to the next
+_PATIENCE = 2.0  # seconds from one request to end to the next
 _RESTART = timedelta(seconds=1)
 """Until a worker that ended is started again."""
 
@@ -113,7 +113,9 @@ class Generations:
             # More than once: a library may lose a cancellation that comes beside its own time-out.
             for task in list(self._running):
                 task.cancel()
-            await asyncio.wait([self._working], timeout=_PATIENCE_WITH_A_TASK)
+            await asyncio.wait([self._working], timeout=_PATIENCE)
+            if not self._running:
+                self._working.cancel()  # it has nothing to wait for
         # Not before: the worker itself could be given what is put back.
         await asyncio.gather(*(self._put_back(ended) for ended in self._ended))
         if not self._working.cancelled():

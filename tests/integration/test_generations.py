@@ -1,15 +1,21 @@
 """Generations as tasks: done once, somewhere, also when a process ends in the middle."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import anyio
+import anyio.lowlevel
 import pytest
+from docket import Docket, Worker
 
 from chat_app.chats.database import Database
 from chat_app.errors import LogUnavailable
 from chat_app.generation.llm import Finish
+from chat_app.generation.task import Generations
 from chat_app.identity.identity import Identity
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_llm import ScriptedLLM
@@ -196,3 +202,31 @@ async def test_a_queue_that_does_not_answer_is_a_clear_error(
                 await model.asked()
             model.say("To the sea.", Finish())
             assert text_of(await here.everything(stream_id)) == "To the sea."
+
+
+class DeafWorker:
+    """Loses a request to end, as a library does whose own time-out runs out beside it."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+
+    async def run_forever(self) -> None:
+        while self.lost < 2:
+            try:
+                await anyio.sleep_forever()
+            except asyncio.CancelledError:
+                self.lost += 1
+
+
+async def test_a_worker_that_loses_a_request_to_end_is_asked_again(here: ServerProcess) -> None:
+    worker = DeafWorker()
+    async with Docket(name="deaf", url="memory://deaf") as docket:
+        generations = Generations(
+            docket, cast("Worker", worker), here.producer, patience=timedelta(seconds=1)
+        )
+        await anyio.lowlevel.checkpoint()  # it works
+
+        with anyio.fail_after(TOO_LONG):
+            await generations.leave()
+
+    assert worker.lost == 2
