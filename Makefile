@@ -51,7 +51,7 @@ format: $(SYNCED) ## Format the code and apply the safe fixes of the linter
 migrate: $(SYNCED) ## Bring the database up to date
 	$(BIN)/alembic upgrade head
 
-programs: $(SYNCED) ## Provide Redis, PostgreSQL and Chromium for the tests
+programs: $(SYNCED) ## Provide Redis, PostgreSQL, Chromium and nginx for the tests
 	@PYTHONPATH=. $(BIN)/python scripts/provide.py
 
 clean: ## Remove what was made, but not the database

@@ -1,4 +1,4 @@
-"""Provide the programs that the tests need: Redis, PostgreSQL and Chromium.
+"""Provide the programs that the tests need: Redis, PostgreSQL, Chromium and nginx.
 
 What the machine has is used as it is. What it lacks is installed where that needs no password:
 Chromium by Playwright's own download, anything else, and Chromium where that download cannot be
@@ -9,10 +9,17 @@ import os
 import sys
 from pathlib import Path
 
-from system_packages import install_with_apt, install_with_brew, remove_as_root, run, write_as_root
+from system_packages import (
+    disable_service,
+    install_with_apt,
+    install_with_brew,
+    remove_as_root,
+    run,
+    write_as_root,
+)
 from tests.support.programs import CHROMIUM, POSTGRES, PROGRAMS, Program, ProgramMissing, find
 
-# Debian's PostgreSQL makes and starts a database server when it is installed; the tests start
+# Debian starts what serves when it is installed, and makes a database to serve; the tests start
 # their own, so nobody should find one running that they did not ask for.
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/chat-app-tests.conf")
 
@@ -66,6 +73,9 @@ def install(absent: list[Program]) -> None:
     finally:
         if quiet_cluster:
             remove_as_root(NO_CLUSTER)
+    for program in absent:
+        if program.service and is_there(program):
+            disable_service(program.service)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,14 @@ def remove_as_root(path):
     return root is not None and run(*root, "rm", "-f", str(path))
 
 
+def disable_service(name):
+    """Whether the service is stopped and stays so; False where services are managed otherwise."""
+    root = _become_root()
+    if root is None or not shutil.which("systemctl"):
+        return False
+    return run(*root, "systemctl", "disable", "--now", name)
+
+
 def run(*command, stdin=""):
     """Whether `command` ended well within `PATIENCE`; what it says goes to standard error."""
     try:

@@ -40,7 +40,7 @@ _FINISH_REASONS: dict[str, FinishReason] = {
 class LiteLLMModel:
     """A model of any provider that LiteLLM knows.
 
-    Guarantees (tests/integration/test_litellm*.py): nothing is retried, for half a stream cannot
+    Guarantees (tests/integration/providers): nothing is retried, for half a stream cannot
     be; a stream that breaks off is an error and never a `Finish`; closing the iterator closes the
     connection to the provider; no error text holds a key or the provider's own words.
 

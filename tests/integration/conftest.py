@@ -13,6 +13,7 @@ from chat_app.identity.identity import Identity
 from chat_app.identity.sessions import Sessions
 from tests.support.caller import Caller, Visit
 from tests.support.databases import PostgresServer, postgres_server
+from tests.support.redis_server import RedisServer, running_redis
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,19 @@ async def other_process(database_url: str) -> AsyncGenerator[Database]:
     """The same database through connections of its own, as another process has it."""
     async with open_database(database_url) as database:
         yield database
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """A fresh store of either kind."""
+    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+
+
+@pytest.fixture
+def own_redis() -> Generator[RedisServer]:
+    """A Redis that the test may break."""
+    with running_redis() as server:
+        yield server
 
 
 @pytest.fixture

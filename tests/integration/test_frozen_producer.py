@@ -9,15 +9,9 @@ import pytest
 from tests.support.app_server import AppServer, running_together
 from tests.support.caller import Visit, events, rows, text_of
 from tests.support.producing import answering, named_server
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer
 
 WORDS = "".join(f"w{number} " for number in range(1, 301))
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    with running_redis() as server:
-        yield server
 
 
 @pytest.fixture

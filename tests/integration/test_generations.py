@@ -1,8 +1,7 @@
 """Generations as tasks: done once, somewhere, also when a process ends in the middle."""
 
 import asyncio
-import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -30,16 +29,6 @@ def database_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis that the test may break."""
-    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
-        server = RedisServer(folder=Path(folder))
-        server.start()
-        yield server
-        server.close()
-
-
-@pytest.fixture
 def model() -> ScriptedLLM:
     return ScriptedLLM()
 
@@ -47,11 +36,6 @@ def model() -> ScriptedLLM:
 @pytest.fixture
 def other_model() -> ScriptedLLM:
     return ScriptedLLM()
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What the log's tasks live through: errors nobody has foreseen, and a store without a word."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from chat_app.streams.engine import open_engine
 from chat_app.streams.log import LogOptions, StreamLog, open_log, serve_log
 from chat_app.streams.model import Outcome, StreamId
 from tests.support.failing_engine import FailingEngine
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.anyio
@@ -25,12 +25,6 @@ OPTIONS = LogOptions(timeout=timedelta(milliseconds=500), pulse=timedelta(millis
 COMPLETED = Outcome(kind="completed")
 STREAM = StreamId("s")
 TOO_LONG = 20
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    with running_redis() as server:
-        yield server
 
 
 @pytest.fixture

@@ -32,11 +32,6 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'chat.db'}"
 
 
-@pytest.fixture(params=["memory", "redis"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
-
-
 @pytest.fixture
 def model() -> ScriptedLLM:
     return ScriptedLLM()

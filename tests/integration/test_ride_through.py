@@ -5,12 +5,10 @@ beside it and in another process, attached before the fault and after it, end by
 """
 
 import asyncio
-import tempfile
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import anyio
@@ -30,16 +28,6 @@ pytestmark = pytest.mark.anyio
 OPTIONS = LogOptions(timeout=timedelta(seconds=1))
 COMPLETED = Outcome(kind="completed")
 TOO_LONG = 30
-
-
-@pytest.fixture
-def own_redis() -> Generator[RedisServer]:
-    """A Redis of this test alone, to be broken."""
-    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
-        server = RedisServer(folder=Path(folder))
-        server.start()
-        yield server
-        server.close()
 
 
 @pytest.fixture

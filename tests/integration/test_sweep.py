@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,16 +41,6 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def model() -> ScriptedLLM:
     return ScriptedLLM()
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis that the test may break."""
-    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
-        server = RedisServer(folder=Path(folder))
-        server.start()
-        yield server
-        server.close()
 
 
 @dataclass(slots=True)
@@ -117,11 +106,6 @@ class App:
     queue: LosesGenerations
     sweep_in_vain: Sweep
     """One whose generations are lost."""
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
 
 
 @pytest.fixture

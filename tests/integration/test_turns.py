@@ -1,7 +1,6 @@
 """A turn: sent once, answered whole, resumed from anywhere, stopped by its owner."""
 
-import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -49,21 +48,6 @@ MESSAGE = "prompt-1"
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis that the test may break."""
-    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
-        server = RedisServer(folder=Path(folder))
-        server.start()
-        yield server
-        server.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Turns beside turns: edited, made anew, continued; and what is done to a chat as a whole."""
 
-import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import anyio
@@ -45,21 +44,6 @@ FIRST, SECOND = "prompt-1", "prompt-2"
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis that the test may break."""
-    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
-        server = RedisServer(folder=Path(folder))
-        server.start()
-        yield server
-        server.close()
 
 
 @pytest.fixture

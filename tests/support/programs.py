@@ -23,6 +23,8 @@ class Program:
         folders: Glob patterns of well-known folders; of several matches the highest version wins.
         debian: Its package in Debian and Ubuntu.
         brew: Its package in Homebrew.
+        asks: What has it tell its version.
+        service: What Debian starts when it is installed, and at each start of the machine.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Program:
     folders: tuple[str, ...] = ()
     debian: str
     brew: str
+    asks: str = "--version"
+    service: str = ""
 
 
 class ProgramMissing(AssertionError):
@@ -50,6 +54,7 @@ REDIS_SERVER = Program(
     folders=("/opt/homebrew/opt/redis/bin", "/usr/local/opt/redis/bin"),
     debian="redis-server",
     brew="redis",
+    service="redis-server",
 )
 
 POSTGRES = Program(
@@ -89,7 +94,21 @@ CHROMIUM = Program(
     brew="--cask chromium",
 )
 
-PROGRAMS = (REDIS_SERVER, POSTGRES, CHROMIUM)
+NGINX = Program(
+    name="nginx",
+    commands=("nginx",),
+    folders=(
+        "/usr/sbin",  # Debian's, which is on the PATH of root alone
+        "/opt/homebrew/opt/nginx/bin",
+        "/usr/local/opt/nginx/bin",
+    ),
+    debian="nginx",
+    brew="nginx",
+    asks="-v",
+    service="nginx",
+)
+
+PROGRAMS = (REDIS_SERVER, POSTGRES, CHROMIUM, NGINX)
 
 
 def find(program: Program, *, path: str | None = None) -> Path:
@@ -104,7 +123,7 @@ def find(program: Program, *, path: str | None = None) -> Path:
     """
     folders = [*_path_folders(path), *_well_known_folders(program.folders)]
     for candidate in _candidates(program, folders=folders):
-        if _runs(candidate):
+        if _runs(candidate, asks=program.asks):
             return candidate
     raise ProgramMissing(program)
 
@@ -134,7 +153,7 @@ def _candidates(program: Program, *, folders: Sequence[Path]) -> Iterator[Path]:
                 yield Path(found)
 
 
-def _runs(executable: Path) -> bool:
+def _runs(executable: Path, *, asks: str) -> bool:
     """Whether it starts, and can be used.
 
     Ubuntu's `chromium-browser` is a note that tells to install the snap, and a browser that
@@ -142,7 +161,7 @@ def _runs(executable: Path) -> bool:
     """
     try:
         told = subprocess.run(
-            [executable, "--version"],
+            [executable, asks],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

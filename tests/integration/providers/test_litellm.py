@@ -3,11 +3,9 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
-from blockbuster import BlockBuster
 
 from chat_app.errors import InvalidSettings
 from chat_app.generation.litellm import LiteLLMModel
@@ -15,7 +13,6 @@ from chat_app.generation.llm import Delta, Finish, Prompt, PromptMessage, Usage
 from tests.support.litellm_model import (
     KEY,
     LONG,
-    allow_certificate_lookup,
     collect,
     model_of,
     prompt,
@@ -37,24 +34,6 @@ from tests.support.openai_server import (
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-
-
-@pytest.fixture(autouse=True)
-def certificate_lookup(blockbuster: BlockBuster) -> None:
-    allow_certificate_lookup(blockbuster)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[OpenAIServer]:
-    async with OpenAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def model(server: OpenAIServer) -> AsyncIterator[LiteLLMModel]:
-    model = model_of(server)
-    yield model
-    await model.close()
 
 
 async def test_an_answer_arrives_delta_by_delta_and_ends_with_its_usage(

@@ -1,11 +1,9 @@
 """Every way in which a provider can fail, over real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from blockbuster import BlockBuster
 
 from chat_app.errors import GenerationError, PromptRejected, ProviderThrottled, ProviderUnavailable
 from chat_app.generation.litellm import LiteLLMModel
@@ -13,31 +11,12 @@ from tests.support.litellm_model import (
     KEY,
     LONG,
     SHORT,
-    allow_certificate_lookup,
     failure,
     model_of,
 )
 from tests.support.openai_server import DONE, ROLE, Cue, OpenAIServer, Reply, refusal, sse, texts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-
-
-@pytest.fixture(autouse=True)
-def certificate_lookup(blockbuster: BlockBuster) -> None:
-    allow_certificate_lookup(blockbuster)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[OpenAIServer]:
-    async with OpenAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def model(server: OpenAIServer) -> AsyncIterator[LiteLLMModel]:
-    model = model_of(server)
-    yield model
-    await model.close()
 
 
 @pytest.mark.parametrize(

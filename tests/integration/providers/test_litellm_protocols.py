@@ -5,13 +5,11 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from blockbuster import BlockBuster
 
 from chat_app.errors import ProviderUnavailable
 from chat_app.generation.litellm import LiteLLMModel
 from chat_app.generation.llm import Delta, Finish, Usage
 from tests.support.litellm_model import (
-    allow_certificate_lookup,
     collect,
     failure,
     model_of,
@@ -21,24 +19,6 @@ from tests.support.litellm_model import (
 from tests.support.openai_server import Cue, OpenAIServer, Reply, answer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-
-
-@pytest.fixture(autouse=True)
-def certificate_lookup(blockbuster: BlockBuster) -> None:
-    allow_certificate_lookup(blockbuster)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[OpenAIServer]:
-    async with OpenAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def model(server: OpenAIServer) -> AsyncIterator[LiteLLMModel]:
-    model = model_of(server)
-    yield model
-    await model.close()
 
 
 async def test_a_model_without_prefill_is_told_to_go_on_after_the_prefix(

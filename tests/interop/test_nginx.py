@@ -1,0 +1,29 @@
+"""`createResumableFetch` behind a real nginx that cuts it off."""
+
+import pytest
+
+from tests.interop.conftest import Visit
+from tests.support.app_server import AppServer
+from tests.support.nginx import nginx_before
+from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
+
+HELD = Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending()))
+SHORT_TIME_OUT = {"proxy_read_timeout 30s;": "proxy_read_timeout 1s;"}
+"""Shorter than from one heartbeat to the next."""
+
+
+@pytest.mark.parametrize("servers", ["embedded"], indirect=True)
+def test_cuts_by_a_short_time_out_are_invisible_to_the_sdk(
+    servers: tuple[AppServer, AppServer], visit: Visit, model: OpenAIServer
+) -> None:
+    model.script(HELD)
+    with nginx_before(servers[0].port, instead=SHORT_TIME_OUT) as nginx:
+        page = visit(nginx.address, resumable=True)
+        page.send("Go on")
+        page.reads("First, ")
+        nginx.has_said("upstream timed out")
+        model.release()
+        page.has_status("ready")
+
+    assert page.texts == ["Go on", "First, then."]
+    assert page.chunks.count("start") == 1
