@@ -58,6 +58,15 @@ class Turns:
         self.models = tuple(models)
         self._max_prompt_chars = max_prompt_chars
 
+    async def ready(self) -> None:
+        """Return if a prompt would be taken now.
+
+        Raises:
+            LogUnavailable: The store does not answer, or this server goes away.
+        """
+        self._generations.stays()
+        await self._log.ping()
+
     async def send(
         self,
         identity: Identity,

@@ -6,7 +6,7 @@ from itertools import chain
 from fastapi import FastAPI, HTTPException, Request
 from starlette.routing import Match, Route
 
-from chat_app.api import chat, chats, session
+from chat_app.api import chat, chats, ready, session
 from chat_app.api.body_limit import BodyLimit
 from chat_app.api.contract import DocumentedAPI
 from chat_app.api.errors import add_error_handlers
@@ -33,7 +33,7 @@ def create_api(*, max_body_bytes: int, allowed_origins: Collection[str]) -> Fast
     return app
 
 
-_ROUTERS = (session.router, chat.router, chats.router)
+_ROUTERS = (session.router, chat.router, chats.router, ready.router)
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"]
 
 

@@ -54,6 +54,11 @@ class Generations:
         docket.register(self._generate, names=[_TASK])
         self._working = asyncio.create_task(_work(worker), name="generations")
 
+    def stays(self) -> None:
+        """Return if this process takes work. Raises `LogUnavailable`."""
+        if self._leaving is not None:
+            raise LogUnavailable("the server goes away")
+
     async def schedule(
         self, identity: Identity, stream_id: StreamId, *, closed: bool = False
     ) -> None:
@@ -69,8 +74,7 @@ class Generations:
             LogUnavailable: The store does not answer; whether the task is there is not known. Or
                 this process ends; it is not there then.
         """
-        if self._leaving is not None:
-            raise LogUnavailable("the server goes away")
+        self.stays()
         key = f"{stream_id}/close" if closed else stream_id
         try:
             # Docket itself waits for ever for a store that holds its connections and is silent.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chat_app.errors import NotAuthenticated
@@ -46,6 +47,11 @@ class Sessions:
     def __init__(self, transaction: Transaction, *, lifetime: timedelta) -> None:
         self._transaction = transaction
         self._lifetime = lifetime
+
+    async def ping(self) -> None:
+        """Return if the database answers. Raises `DatabaseUnavailable`."""
+        async with self._transaction() as session:
+            await session.execute(select(1))
 
     async def create_guest(self) -> NewSession:
         """Make a user nobody has been before, and a token that stands for them.

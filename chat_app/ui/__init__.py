@@ -13,6 +13,7 @@ to act by itself.
     composer.py      where a prompt is written (`composer.jsx`; `draft.js` keeps it)
     shortcuts.py     the keys that work everywhere (`shortcuts.jsx`)
     live_answer      prompts, and answers as they grow; follows their stream without State
+    outage.py        that the server waits for its store, while it does (`outage.jsx`)
     notices.py       what is said of an answer to who cannot see it (`notices.jsx`)
     trouble.py       errors in words for the reader
     theme.py         looks shared by all of these

@@ -6,6 +6,7 @@ from reflex_components_core.core.banner import has_connection_errors
 from chat_app.config import DEMO_MODEL
 from chat_app.ui.composer import composer
 from chat_app.ui.conversation import ConversationState
+from chat_app.ui.outage import OUTAGES, outage
 from chat_app.ui.session import SessionState, session_gate
 from chat_app.ui.shortcuts import shortcuts
 from chat_app.ui.sidebar import SidebarState, sidebar, sidebar_button
@@ -94,6 +95,12 @@ def _header() -> rx.Component:
 def _foot() -> rx.Component:
     return rx.el.footer(
         rx.cond(has_connection_errors, _offline()),
+        outage(
+            _waiting_for_the_store(),
+            awaiting=ConversationState.answering,
+            refused=rx.Var.create(list(OUTAGES)).contains(ConversationState.send_trouble.code),
+            on_over=ConversationState.dismiss,
+        ),
         rx.el.div(id="connection"),  # an answer puts here what is to be said of its own
         rx.cond(ConversationState.send_trouble.code != "", _send_trouble()),
         composer(
@@ -115,6 +122,15 @@ def _offline() -> rx.Component:
         "No connection to the server. Trying again …",
         role="status",
         data_testid="offline",
+        class_name="banner",
+    )
+
+
+def _waiting_for_the_store() -> rx.Component:
+    return rx.el.div(
+        rx.el.span("The server waits for its store. Answers go on then; nothing is lost."),
+        role="status",
+        data_testid="outage",
         class_name="banner",
     )
 

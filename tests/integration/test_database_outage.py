@@ -87,7 +87,10 @@ async def test_a_mistake_in_a_query_is_no_outage(database: Database) -> None:
         await ask()
 
 
-async def test_a_request_during_an_outage_is_told_to_come_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/session"), ("GET", "/api/ready")])
+async def test_a_request_during_an_outage_is_told_to_come_back(
+    tmp_path: Path, method: str, path: str
+) -> None:
     api = create_api(max_body_bytes=10_000, allowed_origins=())
     async with (
         open_services(Settings(database_url=f"sqlite:///{tmp_path / 'chat.db'}")) as services,
@@ -106,7 +109,7 @@ async def test_a_request_during_an_outage_is_told_to_come_back(tmp_path: Path) -
             lifetime=None,
             viewers=Viewers(),
         )
-        async with request(api, "/api/session") as exchange:
+        async with request(api, path, method=method) as exchange:
             exchange.send(b"")
             with anyio.fail_after(TOO_LONG):
                 start, body = await exchange.start(), await exchange.body()
