@@ -80,6 +80,7 @@ def main() -> None:
 def _application(folder: Path, model: OpenAIServer) -> AppServer:
     settings = {
         "CHAT_MODEL": "openai/test-model",
+        "CHAT_MODELS": "openai/test-model,openai/test-model-with-a-longer-name",
         "MODEL_API_BASE": model.base_url,
         "MODEL_API_KEY": "test-key",
     }
@@ -103,6 +104,8 @@ def _page(browser: Browser, app: AppServer, *, size: str, scheme: str) -> Iterat
 def _states(chat: ChatPage, model: OpenAIServer) -> Iterator[str]:
     """Bring the page into each state; what it is called when it is there."""
     chat.open()
+    expect(chat.page.get_by_text("Your chats will be listed here.")).to_be_attached()
+    expect(chat.page.get_by_test_id("model-picker")).to_be_visible()
     yield "empty"
 
     model.script(
@@ -164,6 +167,38 @@ def _states(chat: ChatPage, model: OpenAIServer) -> Iterator[str]:
     chat.page.get_by_test_id("scroll-area").evaluate("area => { area.scrollTop -= 700 }")
     expect(chat.page.get_by_test_id("jump")).to_be_visible()
     yield "long"
+    yield from _beside_the_conversation(chat)
+
+
+def _beside_the_conversation(chat: ChatPage) -> Iterator[str]:
+    page = chat.page
+    drawer = page.get_by_test_id("open-sidebar")
+    for prompt in (
+        "A title that is so long that it does not fit into the line",
+        "What else is there?",
+    ):
+        page.goto("/")
+        chat.send(prompt)
+        chat.has_status("done")
+    if drawer.is_visible():
+        drawer.click()
+    expect(page.get_by_test_id("chat-link")).to_have_count(3)
+    page.get_by_test_id("chat-options").nth(1).click()
+    expect(page.get_by_test_id("chat-menu")).to_be_visible()
+    yield "menu"
+    page.keyboard.press("Escape")
+    page.get_by_test_id("chat-search").fill("lake")
+    expect(page.get_by_test_id("found-chat")).to_have_count(1)
+    yield "found"
+    page.get_by_test_id("chat-search").fill("")
+    page.get_by_test_id("chat-link").last.click()
+    expect(page.get_by_test_id("prompt-message").last).to_contain_text("lake number 2")
+    page.evaluate("window.dispatchEvent(new Event('chat:edit-last'))")
+    expect(page.get_by_test_id("edit-box")).to_be_focused()
+    yield "edit"
+    page.keyboard.press("Escape")
+    page.emulate_media(media="print")
+    yield "print"
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ class Writing:
             if self._thinking_since is None:
                 self._thinking_since = self._elapsed()
         elif self._thinking_since is not None:
-            thought = self._elapsed() - self._thinking_since
+            thought = max(1, self._elapsed() - self._thinking_since)  # 0 is for no thought
             self._thinking_since = None
             self._end_part()
             self._tell({"reasoning_ms": self.reply.metadata.get("reasoning_ms", 0) + thought})

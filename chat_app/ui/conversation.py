@@ -16,8 +16,9 @@ from chat_app.ui.shown import MISHAPS, ShownMessage, shown_messages, unanswered_
 from chat_app.ui.sidebar import SidebarState
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
 
-_STEP = 60
-"""So many messages are shown at first, and more at a time as the reader goes back."""
+_FIRST, _STEP = 20, 60
+"""So many messages are shown at first, and more at a time as the reader goes back. All that is shown
+is sent with each change, and every frame of a growing answer costs a little for each."""
 
 
 class ConversationState(rx.State):
@@ -45,7 +46,7 @@ class ConversationState(rx.State):
     title: str = ""
     messages: rx.Field[list[ShownMessage]] = rx.field(default_factory=list)
     earlier: int = 0
-    shown_at_most: int = _STEP
+    shown_at_most: int = _FIRST
     answering: bool = False
     ended: str = ""
     trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
@@ -206,6 +207,7 @@ class ConversationState(rx.State):
                 await self._show(identity, chat_id or self.shown_chat_id)
             return None
         self.send_trouble = NO_TROUBLE
+        self.shown_at_most = _FIRST  # who asks is at the end
         await self._show(identity, turn.chat_id)
         return turn
 
@@ -226,7 +228,7 @@ class ConversationState(rx.State):
     def _leave(self) -> None:
         self.shown_chat_id = self.title = self.ended = self.owed_id = ""
         self.messages = []
-        self.earlier, self.shown_at_most = 0, _STEP
+        self.earlier, self.shown_at_most = 0, _FIRST
         self.answering = False
         self.trouble = self.send_trouble = NO_TROUBLE
 

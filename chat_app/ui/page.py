@@ -82,6 +82,7 @@ def _header() -> rx.Component:
             ),
             class_name="min-w-0 flex-1 truncate text-sm font-medium text-muted-foreground",
         ),
+        rx.cond(SessionState.models.length() > 1, _model_picker()),
         page_link(
             icon("M12 5v14", "M5 12h14"),
             to="/",
@@ -119,7 +120,7 @@ def _foot() -> rx.Component:
 
 def _offline() -> rx.Component:
     return rx.el.div(
-        "No connection to the server. Trying again …",
+        rx.el.span("No connection to the server. Trying again …"),
         role="status",
         data_testid="offline",
         class_name="banner",
@@ -158,7 +159,6 @@ def _send_trouble() -> rx.Component:
 
 def _small_print() -> rx.Component:
     return rx.el.div(
-        rx.cond(SessionState.models.length() > 1, _model_picker()),
         rx.match(
             SessionState.answering_model,
             ("", "\u00a0"),  # keeps its line until the server has told
@@ -177,4 +177,5 @@ def _model_picker() -> rx.Component:
         on_change=SessionState.choose_model,
         aria_label="Model that answers",
         data_testid="model-picker",
+        class_name="model-picker",
     )

@@ -38,9 +38,21 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
     toEnd();
   };
 
+  const askForEarlier = () => {
+    asked.current = earlier;
+    height.current = area.current.scrollHeight;
+    onEarlier?.();
+  };
+  /** Goes where the reader was before a refresh; that may be among what is not shown yet. */
+  const seek = () => {
+    const found = goBack(area.current, chatId);
+    if (found) onScroll();
+    else if (found === null && earlier > 0) askForEarlier();
+  };
+
   useLayoutEffect(() => {
-    if (goBack(area.current, chatId)) onScroll();
-    else follow();
+    follow();
+    seek();
   }, [followKey]);
   useLayoutEffect(() => {
     if (sentId) follow();
@@ -51,12 +63,13 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
       area.current.scrollTop += area.current.scrollHeight - height.current;
     }
     asked.current = null;
+    seek();
   }, [earlier]);
   useEffect(() => {
     let grown = content.current.offsetHeight;
     const observer = new ResizeObserver(() => {
       if (sticks.current) toEnd();
-      else if (content.current.offsetHeight > grown) setFresh(true);
+      else if (content.current.offsetHeight > grown && isAnswered(content.current)) setFresh(true);
       grown = content.current.offsetHeight;
     });
     observer.observe(content.current);
@@ -74,11 +87,8 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
     sticks.current = scrollHeight - scrollTop - clientHeight <= NEAR_PX;
     setAway(!sticks.current);
     if (sticks.current) setFresh(false);
-    if (scrollTop < EARLIER_PX && earlier > 0 && !sticks.current && asked.current !== earlier) {
-      asked.current = earlier;
-      height.current = scrollHeight;
-      onEarlier?.();
-    }
+    const near = scrollTop < EARLIER_PX && !sticks.current;
+    if (near && earlier > 0 && asked.current !== earlier) askForEarlier();
   };
 
   return (
@@ -104,6 +114,11 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   );
 }
 
+/** Whether an answer is being written: what grows otherwise is nothing new. */
+function isAnswered(content) {
+  return content.querySelector("[data-answering=true]") !== null;
+}
+
 /** Keeps which message was at the top, and how far down: heights may differ the next time. */
 function remember(area, chatId, sticks) {
   const top = area.getBoundingClientRect().top;
@@ -115,12 +130,16 @@ function remember(area, chatId, sticks) {
   return sessionStorage.setItem(LEFT_AT, JSON.stringify({ chatId, messageId: first.dataset.messageId, offset }));
 }
 
-/** Shows again what was shown when the page was left; false if that is not known, or not here. */
+/**
+ * Shows again what was shown when the page was left. False if that is not known or was elsewhere,
+ * null if that message is not there.
+ */
 function goBack(area, chatId) {
   const left = JSON.parse(sessionStorage.getItem(LEFT_AT) ?? "null");
   if (!chatId || !left) return false;
+  const message = area.querySelector(`[data-message-id="${CSS.escape(left.messageId)}"]`);
+  if (left.chatId === chatId && !message) return null;
   sessionStorage.removeItem(LEFT_AT);
-  const message = left.chatId === chatId && area.querySelector(`[data-message-id="${CSS.escape(left.messageId)}"]`);
   if (!message) return false;
   area.scrollTop += message.getBoundingClientRect().top - area.getBoundingClientRect().top - left.offset;
   return true;

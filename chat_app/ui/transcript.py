@@ -199,7 +199,7 @@ def _failure() -> rx.Component:
 def greeting() -> rx.Component:
     """What an empty page says."""
     return _centred(
-        rx.el.h1("What would you like to know?", class_name="text-2xl font-semibold"),
+        rx.el.h1("What would you like to know?", class_name="text-2xl font-semibold text-balance"),
         rx.el.p(
             "Refresh, close the tab, change the device: the answer goes on.",
             class_name="text-muted-foreground",

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -31,6 +32,8 @@ class ChatPage:
     def send(self, text: str) -> None:
         """Ask, and be in the chat."""
         self.prompt.fill(text)
+        # The page may be loading, or have seen the end of an answer and not yet told the server.
+        expect(self.page.get_by_test_id("send")).to_be_enabled()
         self.prompt.press("Enter")
         self.page.wait_for_url(CHAT_URL)
         expect(self.page.get_by_test_id("prompt-message").last).to_have_text(text)
@@ -71,3 +74,30 @@ class ChatPage:
             (role, "".join(part["text"] for part in json.loads(parts)), status)
             for role, parts, status in rows
         ]
+
+    def lengthen(self, *, turns: int, reply: str) -> None:
+        """Add turns behind the last message of this chat, as a year of asking would."""
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            columns = [row[1] for row in connection.execute("PRAGMA table_info(message)")]
+            query = (
+                "SELECT message.* FROM message JOIN chat ON chat.key = message.chat_key "
+                "WHERE chat.id = ? ORDER BY position DESC LIMIT 1"
+            )
+            connection.row_factory = sqlite3.Row
+            last = dict(connection.execute(query, [self.chat_id]).fetchone())
+            marks = ", ".join("?" * len(columns))
+            for number in range(1, turns + 1):
+                for role, text in (("user", f"Prompt {number}"), ("assistant", reply)):
+                    last = last | {
+                        "id": f"{role}-{number}",
+                        "parent_id": last["id"],
+                        "position": last["position"] + 1,
+                        "role": role,
+                        "parts": json.dumps([{"type": "text", "text": text}]),
+                        "created_at": str(datetime.now(UTC).replace(tzinfo=None)),
+                    }
+                    values = [last[column] for column in columns]
+                    connection.execute(f"INSERT INTO message VALUES ({marks})", values)
+            connection.execute(
+                "UPDATE chat SET active_message_id = ? WHERE id = ?", [last["id"], self.chat_id]
+            )

@@ -1,10 +1,6 @@
 """How a conversation looks while it grows: nothing jumps, and nothing is said too often."""
 
-import json
 import re
-import sqlite3
-from contextlib import closing
-from datetime import UTC, datetime
 
 from playwright.sync_api import Page, expect
 
@@ -262,41 +258,32 @@ def test_a_long_chat_shows_its_end_first_and_the_rest_as_the_reader_goes_back(
 ) -> None:
     chat.send("Prompt 0")
     chat.has_status("done")
-    lengthen(chat, turns=249)
+    chat.lengthen(turns=249, reply=CODE + LONG[:1500])
 
     chat.page.reload()
 
     prompts = chat.page.get_by_test_id("prompt-message")
     expect(prompts.last).to_have_text("Prompt 249")
-    assert prompts.count() == 30
+    assert prompts.count() == 10
     scroll_up(chat.page, by=100_000)
-    expect(prompts).to_have_count(60)
+    expect(prompts).to_have_count(40)
     expect(prompts.nth(30)).to_be_in_viewport()  # it was the first one before
 
 
-def lengthen(chat: ChatPage, *, turns: int) -> None:
-    """Add turns behind the last message, as a year of asking would."""
-    with closing(sqlite3.connect(chat.database)) as connection, connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(message)")]
-        query = (
-            "SELECT message.* FROM message JOIN chat ON chat.key = message.chat_key "
-            "WHERE chat.id = ? ORDER BY position DESC LIMIT 1"
-        )
-        connection.row_factory = sqlite3.Row
-        last = dict(connection.execute(query, [chat.chat_id]).fetchone())
-        marks = ", ".join("?" * len(columns))
-        for number in range(1, turns + 1):
-            for role, text in (("user", f"Prompt {number}"), ("assistant", CODE + LONG[:1500])):
-                last = last | {
-                    "id": f"{role}-{number}",
-                    "parent_id": last["id"],
-                    "position": last["position"] + 1,
-                    "role": role,
-                    "parts": json.dumps([{"type": "text", "text": text}]),
-                    "created_at": str(datetime.now(UTC).replace(tzinfo=None)),
-                }
-                values = [last[column] for column in columns]
-                connection.execute(f"INSERT INTO message VALUES ({marks})", values)
-        connection.execute(
-            "UPDATE chat SET active_message_id = ? WHERE id = ?", [last["id"], chat.chat_id]
-        )
+def test_a_refresh_finds_a_place_far_back_in_a_long_chat(chat: ChatPage) -> None:
+    chat.send("Prompt 0")
+    chat.has_status("done")
+    chat.lengthen(turns=99, reply=CODE)
+    chat.page.reload()
+    prompts = chat.page.get_by_test_id("prompt-message")
+    expect(prompts.last).to_have_text("Prompt 99")
+    scroll_up(chat.page, by=100_000)
+    expect(prompts).to_have_count(40)
+    there = chat.page.get_by_text("Prompt 65", exact=True)
+    there.scroll_into_view_if_needed()
+    place = there.bounding_box()
+
+    chat.page.reload()
+
+    expect(there).to_be_in_viewport()
+    assert there.bounding_box() == place

@@ -68,7 +68,7 @@ export function ChatSearch({ found, foundFor, onSearch, onSearching }) {
               <li key={chat.id} className="chat-line">
                 <NavLink to={`/chat/${chat.id}`} className="nav-link found" data-testid="found-chat" onClick={closeDrawer}>
                   <span className="chat-title">{chat.title}</span>
-                  {chat.excerpt && <span className="excerpt">{chat.excerpt}</span>}
+                  {chat.excerpt && <Excerpt text={chat.excerpt} query={wanted} />}
                 </NavLink>
               </li>
             ))}
@@ -77,6 +77,24 @@ export function ChatSearch({ found, foundFor, onSearch, onSearching }) {
       )}
     </>
   );
+}
+
+/** Where it was said: what was looked for is marked, and the marks of Markdown are left out. */
+function Excerpt({ text, query }) {
+  const words = query.split(/\s+/).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const parts = plain(text).split(new RegExp(`(${words.join("|")})`, "i"));
+  return (
+    <span className="excerpt">
+      {parts.map((part, index) => (index % 2 ? <mark key={index}>{part}</mark> : part))}
+    </span>
+  );
+}
+
+function plain(markdown) {
+  return markdown
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/`+|\*\*|(^|\s)#+(?=\s)|\|[\s:|-]*/g, " ")
+    .replace(/\s+/g, " ");
 }
 
 /** Escape first takes the query away, then goes back to the composer. */

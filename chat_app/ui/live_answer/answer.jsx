@@ -147,14 +147,14 @@ function Connection({ status, onRetry }) {
 }
 
 function Late() {
-  return <div className="banner" role="status">Reconnecting …</div>;
+  return <div className="banner" role="status"><span>Reconnecting …</span></div>;
 }
 
 function Lost({ onRetry }) {
   return (
     <div className="banner" role="alert" data-testid="disconnected">
       <span>Connection lost. The answer goes on without this page.</span>
-      <button type="button" className="text-button" onClick={onRetry}>Reconnect</button>
+      <button type="button" className="quiet-button" onClick={onRetry}>Reconnect</button>
     </div>
   );
 }
@@ -175,6 +175,18 @@ function Ending({ messageId, status, continuable, onContinue }) {
   );
 }
 
+/** The model comes first, and goes where there is no room. */
+function Details({ told }) {
+  const [model, ...rest] = (told ?? "").split(" · ");
+  const separator = rest.length > 0 ? " · " : "";
+  return (
+    <span className="details" data-testid="details" title={told}>
+      <span className="details-model">{model + separator}</span>
+      {rest.join(" · ")}
+    </span>
+  );
+}
+
 function Actions({ messageId, text, details, onRegenerate, onShow, ...rest }) {
   return (
     <>
@@ -183,7 +195,7 @@ function Actions({ messageId, text, details, onRegenerate, onShow, ...rest }) {
         <AgainIcon />
       </IconButton>
       <Branches {...rest} onShow={onShow} />
-      <span className="details" data-testid="details">{details}</span>
+      <Details told={details} />
     </>
   );
 }

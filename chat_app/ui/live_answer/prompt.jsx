@@ -67,11 +67,11 @@ export function Prompt({ messageId, text, onEdit, onShow, ...branches }) {
     <div ref={root} className="prompt">
       <div className="bubble" data-testid="prompt-message" data-message-id={messageId}>{text}</div>
       <div className="message-foot prompt-foot">
-        <CopyButton text={text} label="Copy message" data-testid="copy-prompt" />
+        <Branches {...branches} onShow={onShow} />
         <IconButton className="idle-only" label="Edit message" data-testid="edit" onClick={edit}>
           <EditIcon />
         </IconButton>
-        <Branches {...branches} onShow={onShow} />
+        <CopyButton text={text} label="Copy message" data-testid="copy-prompt" />
       </div>
     </div>
   );
