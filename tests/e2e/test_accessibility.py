@@ -11,8 +11,6 @@ from tests.e2e.chat_page import ChatPage
 from tests.support.npm import install
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
-pytestmark = pytest.mark.parametrize("app", ["prod"], indirect=True)
-
 FOLDER = Path(__file__).parent / "axe"
 RICH = (
     "# A walk\n\nSome *words* and a [link](https://example.test), then:\n\n- one\n- `two`\n\n"

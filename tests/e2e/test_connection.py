@@ -2,8 +2,12 @@
 
 import re
 
+import pytest
+
 from tests.e2e.chat_page import ChatPage
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
+
+pytestmark = pytest.mark.parametrize("app", ["prod", "dev"], indirect=True)
 
 STREAM = re.compile(r"/api/chat\?chatId=")
 

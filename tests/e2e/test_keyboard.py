@@ -8,8 +8,6 @@ from playwright.sync_api import expect
 from tests.e2e.chat_page import ChatPage
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
-pytestmark = pytest.mark.parametrize("app", ["prod"], indirect=True)
-
 HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
 
 

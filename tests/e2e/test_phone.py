@@ -9,8 +9,6 @@ from tests.e2e.chat_page import ChatPage
 from tests.support.app_server import AppServer
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, texts
 
-pytestmark = pytest.mark.parametrize("app", ["prod"], indirect=True)
-
 WIDTH, HEIGHT, FINGER = 390, 844, 44
 LONG = (
     "\n\n".join(f"Paragraph {number}: a way by the lake, and another one." for number in range(30))

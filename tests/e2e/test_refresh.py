@@ -6,6 +6,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.e2e.chat_page import ChatPage
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
+pytestmark = pytest.mark.parametrize("app", ["prod", "dev"], indirect=True)
+
 FIRST = ["# A walk\n\n", "Some *words* first, ", "then a list:\n\n", "- one\n- two ☃\n"]
 MIDDLE = ["\n```python\n", 'print("<b>hello</b>")', "\n```\n\n", "| a | b |\n|---|---|\n"]
 LAST = ["| 1 | 2 |\n\n", "and the **end**. "]

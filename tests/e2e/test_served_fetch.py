@@ -3,10 +3,13 @@
 In development mode the page and the API are two origins.
 """
 
+import pytest
 from playwright.sync_api import Page
 
 from tests.support.app_server import AppServer
 from tests.support.openai_server import OpenAIServer, answer
+
+pytestmark = pytest.mark.parametrize("app", ["prod", "dev"], indirect=True)
 
 ASK_WITH_A_CUT = """async (api) => {
   const { createResumableFetch } = await import("/resumable-fetch.js");

@@ -12,8 +12,6 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from tests.e2e.chat_page import ChatPage
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, ending, texts
 
-pytestmark = pytest.mark.parametrize("app", ["prod"], indirect=True)
-
 HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
 NEWS = 10_000  # ms; the page looks for them every few seconds
 
