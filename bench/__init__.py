@@ -4,5 +4,6 @@ Files: `scenarios` what is measured · `budgets` what it must reach · `measure`
 a `stage` of servers · `children` the programs it starts, with `lifeline` · `load` the load
 generator, a process of its own, with `wire` (HTTP), `stamps` (what is counted), `proc` and `usage`
 (what it costs) · `source` and `server` our side · `peer/` the other side · `report` and `chart`
-what comes out, with `machine` and `progress`.
+what comes out, with `machine` and `progress` · `page` measures a `browser`:
+`python -m bench.page`.
 """

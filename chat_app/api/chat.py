@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from chat_app.api.contract import EVENTS, NOTHING, refusals
-from chat_app.api.delivery import CursorSent, WaitSent, deliver
+from chat_app.api.delivery import CursorSent, GzipSent, WaitSent, deliver
 from chat_app.api.forms import ChatRequest, Id, Prompt, edit_id
 from chat_app.api.services import Api
 from chat_app.api.session import Caller, CallerRoute, Parts
@@ -112,6 +112,7 @@ async def resume(
     cursor: CursorSent,
     wait: WaitSent,
     chat_id: Annotated[Id, Query(alias="chatId")],
+    gzip: GzipSent = False,
 ) -> Response:
     """Go on with the chat's newest stream: replay behind the cursor, then live to the end."""
     resumed = await api.turns.resume(
@@ -119,7 +120,7 @@ async def resume(
     )
     if resumed is None:
         raise StreamNotFound("nothing was asked in this chat yet")
-    return deliver(resumed, api, cursor=cursor, wait=wait)
+    return deliver(resumed, api, cursor=cursor, wait=wait, gzip=gzip)
 
 
 @router.get(

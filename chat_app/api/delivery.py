@@ -78,12 +78,18 @@ def _wait(
     return None if wait is None else timedelta(seconds=wait)
 
 
+GzipSent = Annotated[bool, Query(alias="gzip", description="Compress the live events.")]
 CursorSent = Annotated[Cursor, Depends(_cursor)]
 WaitSent = Annotated[timedelta | None, Depends(_wait)]
 
 
 def deliver(
-    resumed: Resumed, api: Api, *, cursor: Cursor | None = None, wait: timedelta | None = None
+    resumed: Resumed,
+    api: Api,
+    *,
+    cursor: Cursor | None = None,
+    wait: timedelta | None = None,
+    gzip: bool = False,
 ) -> Response:
     """Answer with what follows the cursor.
 
@@ -93,6 +99,7 @@ def deliver(
         cursor: What a client that comes back has already. Has it everything, then it is told
             that nothing will follow: by the status 204, at which an `EventSource` stops for good.
         wait: Answer with a whole body within this time.
+        gzip: Compress what is sent as it comes.
     """
     headers = {"x-stream-id": resumed.stream_id}
     follower = resumed.follower
@@ -110,6 +117,7 @@ def deliver(
         headers={**headers, "x-heartbeat": f"{api.heartbeat.total_seconds():g}"},
         viewers=api.viewers,
         lifetime=api.lifetime,
+        gzip=gzip,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from chat_app.api.packing import packed
 from chat_app.errors import LogUnavailable
 from chat_app.streams import frame
 from chat_app.streams.follower import Follower
@@ -61,6 +62,7 @@ class EventStream(Response):
         headers: Further headers.
         viewers: Counts it among those that are broken off when the server goes.
         lifetime: The connection is broken off after this long, at a heartbeat; None for never.
+        gzip: Whether the viewer wants the body compressed.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class EventStream(Response):
         headers: Mapping[str, str],
         viewers: Viewers | None = None,
         lifetime: timedelta | None = None,
+        gzip: bool = False,
     ) -> None:
         super().__init__(headers={**HEADERS, **headers})
         del self.headers["content-length"]
@@ -78,6 +81,7 @@ class EventStream(Response):
         self._heartbeat = heartbeat
         self._viewers = viewers or Viewers()
         self._lifetime = lifetime
+        self._gzip = gzip
         self._started = False  # the status is sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +91,7 @@ class EventStream(Response):
             LogUnavailable: The server went away before there was anything to break off.
         """
         try:
-            await self._deliver(receive, send)
+            await self._deliver(receive, packed(send) if self._gzip else send)
         except ServerGoesAway as gone:
             if not self._started:
                 raise LogUnavailable("the server goes away") from gone

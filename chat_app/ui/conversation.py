@@ -16,7 +16,7 @@ from chat_app.ui.shown import MISHAPS, ShownMessage, shown_messages, unanswered_
 from chat_app.ui.sidebar import SidebarState
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
 
-_FIRST, _STEP = 20, 60
+_FIRST, _STEP = 12, 60
 """So many messages are shown at first, and more at a time as the reader goes back. All that is shown
 is sent with each change, and every frame of a growing answer costs a little for each."""
 

@@ -64,6 +64,9 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
     }
     asked.current = null;
     seek();
+    // What does not fill a screen cannot be scrolled back.
+    const { scrollHeight, clientHeight } = area.current;
+    if (earlier > 0 && asked.current === null && scrollHeight < 2 * clientHeight) askForEarlier();
   }, [earlier]);
   useEffect(() => {
     let grown = content.current.offsetHeight;

@@ -40,6 +40,12 @@ def scroll_up(page: Page, *, by: int) -> None:
     page.wait_for_function(f"before => ({TOP})() < before", arg=before)
 
 
+def go_back(page: Page) -> None:
+    """Scroll to the beginning of what is shown; more of it appears above then."""
+    page.get_by_test_id("scroll-area").hover()
+    page.mouse.wheel(0, -100_000)
+
+
 def test_nothing_moves_when_an_answer_ends_and_the_stored_one_is_the_same(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
@@ -264,10 +270,22 @@ def test_a_long_chat_shows_its_end_first_and_the_rest_as_the_reader_goes_back(
 
     prompts = chat.page.get_by_test_id("prompt-message")
     expect(prompts.last).to_have_text("Prompt 249")
-    assert prompts.count() == 10
-    scroll_up(chat.page, by=100_000)
-    expect(prompts).to_have_count(40)
+    assert prompts.count() == 6
+    go_back(chat.page)
+    expect(prompts).to_have_count(36)
     expect(prompts.nth(30)).to_be_in_viewport()  # it was the first one before
+
+
+def test_a_long_chat_of_short_messages_fills_the_screen(chat: ChatPage) -> None:
+    chat.send("Prompt 0")
+    chat.has_status("done")
+    chat.lengthen(turns=49, reply="Yes.")
+
+    chat.page.reload()
+
+    prompts = chat.page.get_by_test_id("prompt-message")
+    expect(prompts).to_have_count(36)
+    expect(prompts.last).to_be_in_viewport()
 
 
 def test_a_refresh_finds_a_place_far_back_in_a_long_chat(chat: ChatPage) -> None:
@@ -277,9 +295,9 @@ def test_a_refresh_finds_a_place_far_back_in_a_long_chat(chat: ChatPage) -> None
     chat.page.reload()
     prompts = chat.page.get_by_test_id("prompt-message")
     expect(prompts.last).to_have_text("Prompt 99")
-    scroll_up(chat.page, by=100_000)
-    expect(prompts).to_have_count(40)
-    there = chat.page.get_by_text("Prompt 65", exact=True)
+    go_back(chat.page)
+    expect(prompts).to_have_count(36)
+    there = chat.page.get_by_text("Prompt 80", exact=True)
     there.scroll_into_view_if_needed()
     place = there.bounding_box()
 

@@ -100,6 +100,7 @@ class FollowedAnswer {
 
 function fetchEvents(url, { after, streamId, wait }, signal) {
   const asked = new URL(url);
+  asked.searchParams.set("gzip", "true");
   if (streamId) asked.searchParams.set("streamId", streamId);
   if (after > 0) asked.searchParams.set("after", after);
   if (wait !== null) asked.searchParams.set("wait", wait);

@@ -1,0 +1,287 @@
+"""`python -m bench.page`: what the page costs a browser, in the production build.
+
+One application, one Chromium, one model on the loopback whose answers come when they are told to.
+The figures go to `bench/results/page.json` and between the marks of `docs/benchmarks.md`. Times of
+the main thread are from Chromium's own trace: the tasks of the renderer's main thread.
+"""
+
+import json
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from bench import machine
+from bench.browser import (
+    FLAGS,
+    Wire,
+    first_load,
+    script_ms,
+    tab,
+    time_to_prompt,
+    time_to_text,
+    traced,
+)
+from bench.children import ROOT
+from tests.e2e.chat_page import ChatPage
+from tests.support.app_server import AppServer, running
+from tests.support.openai_server import (
+    ROLE,
+    Cue,
+    OpenAIServer,
+    Reply,
+    answer,
+    ending,
+    openai_server_in_thread,
+    texts,
+)
+from tests.support.programs import CHROMIUM, find
+
+_RESULTS = ROOT / "bench" / "results" / "page.json"
+_PAGE = ROOT / "docs" / "benchmarks.md"
+_MARKS = re.compile(r"(<!-- page -->\n).*(\n<!-- /page -->)", re.DOTALL)
+
+_FLUSHES, _FLUSH_CHARS, _FLUSH_S = 400, 20, 0.02
+_RELOADS = 15
+_TURNS = 250
+_LONG_TASK_MS = 50.0
+
+_SECTION = """## Way {number}
+
+The **short** way is [signposted](https://example.org/{number}); `walk({number})` says how far it is.
+Some *words* follow, so that a paragraph is one, and they go on for a line or two more.
+
+- take water
+- take a map, number {number}
+
+```python
+def walk(metres: float) -> int:
+    return {number} + metres / 78
+```
+
+| way | length |
+|:----|-------:|
+| by the mill | {number} km |
+
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured figure, and the most it may be."""
+
+    what: str
+    value: float
+    unit: str
+    budget: float | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether it keeps to its budget; None if it has none."""
+        return None if self.budget is None else self.value <= self.budget
+
+
+def main() -> None:
+    """Measure all, print it, write it down."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        openai_server_in_thread() as model,
+        running(_application(Path(folder), model)) as app,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=find(CHROMIUM), args=FLAGS)
+        files = first_load(browser, app)
+        figures = [
+            Figure(
+                what="first load, all files, gzipped",
+                value=sum(gz for _, gz in files.values()) / 1000,
+                unit="kB",
+            ),
+            *_prompt(browser, app),
+            *_flushed_answer(browser, app, model),
+            *_reloads(browser, app, model),
+            *_long_chat(browser, app, model),
+        ]
+        version = browser.version
+        browser.close()
+    for figure in figures:
+        print(_line(figure))
+    results = {
+        "machine": machine.describe() | {"Chromium": version},
+        "figures": [
+            {"what": f.what, "value": round(f.value, 3), "unit": f.unit, "budget": f.budget}
+            for f in figures
+        ],
+        "files": {name: {"bytes": raw, "gzipped": gz} for name, (raw, gz) in files.items()},
+    }
+    _RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    told = _markdown(results["machine"], figures, files)
+    text = _PAGE.read_text()
+    _PAGE.write_text(_MARKS.sub(lambda marks: marks[1] + told + marks[2], text))
+
+
+def _application(folder: Path, model: OpenAIServer) -> AppServer:
+    settings = {
+        "CHAT_MODEL": "openai/test-model",
+        "MODEL_API_BASE": model.base_url,
+        "MODEL_API_KEY": "test-key",
+    }
+    return AppServer(folder=folder, mode="prod", settings=settings)
+
+
+def _prompt(browser: Browser, app: AppServer) -> Iterator[Figure]:
+    with tab(browser, app) as chat:
+        shown = time_to_prompt(chat, "How do I get there?")
+        yield Figure(what="Enter until the prompt is shown", value=shown, unit="ms", budget=100)
+        chat.has_status("done")
+
+
+def _flushed_answer(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[Figure]:
+    """An answer of 8 KB that comes in 400 pieces, 50 a second, in a chat with 20 earlier messages."""
+    text = "".join(_SECTION.format(number=number) for number in range(40))[
+        : _FLUSHES * _FLUSH_CHARS
+    ]
+    with tab(browser, app) as chat:
+        model.script(answer(text[:1000]))
+        chat.send("A beginning")
+        chat.has_status("done")
+        chat.lengthen(turns=9, reply=text[:1000])
+        chat.page.reload()
+        model.script(_paced(text))
+        wire = Wire()
+        wire.watch(chat.page)
+        chat.send("How do I get there?")
+        with traced(browser, chat.page) as tasks:
+            _pace(model)
+            chat.reads(text)
+            chat.page.evaluate("window.shifts = 0")
+            chat.has_status("done")
+            expect(chat.page.get_by_test_id("details").last).to_contain_text("tokens")
+        label = "8 KB answer in 400 flushes: "
+        yield Figure(
+            what=f"{label}the stream on the wire", value=wire.stream / 1000, unit="kB", budget=20
+        )
+        yield Figure(what=f"{label}State's messages meanwhile", value=wire.state / 1000, unit="kB")
+        yield Figure(what=f"{label}main thread", value=sum(tasks) / 1000, unit="s", budget=3)
+        yield Figure(what=f"{label}tasks over 50 ms", value=_long(tasks), unit="")
+        yield Figure(
+            what=f"{label}layout shift at its end",
+            value=chat.page.evaluate("window.shifts"),
+            unit="",
+            budget=0,
+        )
+
+
+def _reloads(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[Figure]:
+    """From the reload of a page to the text of its answer on the screen."""
+    with tab(browser, app) as chat:
+        text = _SECTION.format(number=1) * 3
+        model.script(answer(text))
+        chat.send("How do I get there?")
+        chat.has_status("done")
+        yield Figure(
+            what=f"reload until the text is visible, median of {_RELOADS}",
+            value=time_to_text(chat, text, reloads=_RELOADS),
+            unit="ms",
+            budget=400,
+        )
+        model.script(Reply(body=(ROLE, *texts(text), Cue.HOLD, *ending())))
+        chat.send("Once more?")
+        chat.reads(text)
+        yield Figure(
+            what=f"the same in mid-answer, median of {_RELOADS}",
+            value=time_to_text(chat, text, reloads=_RELOADS),
+            unit="ms",
+            budget=400,
+        )
+        model.release()
+        chat.has_status("done")
+
+
+def _long_chat(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[Figure]:
+    """A chat of 500 messages, with all of them on the page for the last figures."""
+    text = _SECTION.format(number=1) * 2
+    with tab(browser, app) as chat:
+        model.script(answer(text))
+        chat.send("A beginning")
+        chat.has_status("done")
+        chat.lengthen(turns=_TURNS - 1, reply=text)
+        label = "500 messages: "
+        yield Figure(
+            what=f"{label}reload until the text is visible, median of {_RELOADS}",
+            value=time_to_text(chat, text, reloads=_RELOADS),
+            unit="ms",
+            budget=400,
+        )
+        yield Figure(what=f"{label}script until then", value=script_ms(chat, text), unit="ms")
+        _show_all(chat)
+        model.script(_paced(text[:2000].ljust(2000, ".")))
+        chat.send("And now?")
+        with traced(browser, chat.page) as tasks:
+            _pace(model, flushes=100)
+            chat.has_status("done")
+        yield Figure(
+            what=f"{label}all shown, answer of 100 flushes in 2 s: main thread",
+            value=sum(tasks) / 1000,
+            unit="s",
+        )
+        yield Figure(what=f"{label}all shown, tasks over 50 ms in it", value=_long(tasks), unit="")
+
+
+def _paced(text: str) -> Reply:
+    """`text` in pieces of 20 characters, each when the model is told to go on."""
+    pieces = [text[at : at + _FLUSH_CHARS] for at in range(0, len(text), _FLUSH_CHARS)]
+    body = [part for piece in pieces for part in (Cue.HOLD, *texts(piece))]
+    return Reply(body=(ROLE, *body, Cue.HOLD, *ending()))
+
+
+def _pace(model: OpenAIServer, *, flushes: int = _FLUSHES) -> None:
+    due = time.monotonic()
+    for _ in range(flushes + 1):
+        model.release()
+        due += _FLUSH_S
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _show_all(chat: ChatPage) -> None:
+    """Go back until every message is there."""
+    prompts = chat.page.get_by_test_id("prompt-message")
+    while (shown := prompts.count()) < _TURNS:
+        chat.page.get_by_test_id("scroll-area").evaluate("area => { area.scrollTop = 0 }")
+        chat.page.wait_for_function(
+            "shown => document.querySelectorAll('[data-testid=prompt-message]').length > shown",
+            arg=shown,
+        )
+
+
+def _long(tasks: list[float]) -> int:
+    return sum(task > _LONG_TASK_MS for task in tasks)
+
+
+def _line(figure: Figure) -> str:
+    held = {True: "✓", False: "✗", None: ""}[figure.holds]
+    budget = "" if figure.budget is None else f"≤ {figure.budget:g} {figure.unit}"
+    return f"| {figure.what} | {figure.value:.3g} {figure.unit} | {budget} | {held} |"
+
+
+def _markdown(
+    told: Mapping[str, str], figures: list[Figure], files: Mapping[str, tuple[int, int]]
+) -> str:
+    rows = "\n".join(_line(figure) for figure in figures)
+    sizes = "\n".join(
+        f"| `{name}` | {raw / 1000:.1f} | {gz / 1000:.1f} |"
+        for name, (raw, gz) in sorted(files.items(), key=lambda item: -item[1][1])
+    )
+    where = f"{told['date']}, {told['processor']}, Chromium {told['Chromium']}"
+    return (
+        f"{where}.\n\n| figure | | budget | |\n|:--|--:|:--|:-:|\n{rows}\n\n"
+        f"| file of the first load | kB | gzipped |\n|:--|--:|--:|\n{sizes}"
+    )
+
+
+if __name__ == "__main__":
+    main()
