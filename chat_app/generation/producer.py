@@ -60,11 +60,23 @@ class Producer:
         self._continues = continues
         self._survives = survives
 
-    async def produce(self, identity: Identity, stream_id: StreamId) -> None:
+    async def produce(
+        self,
+        identity: Identity,
+        stream_id: StreamId,
+        *,
+        on_store_loss: Callable[[], None] = lambda: None,
+    ) -> None:
         """Write the reply of `stream_id`, or the rest of it, and close the stream.
 
         Cancelled without a stop, it leaves the stream open for another process to take over; or
         interrupted, if there can be no other.
+
+        Args:
+            identity: The owner of the chat.
+            stream_id: The stream.
+            on_store_loss: Called when the store has forgotten the stream, and whatever else it
+                knew, before it is written again.
         """
         try:
             assignment = await self._store.claim(identity, stream_id)
@@ -76,7 +88,7 @@ class Producer:
                 stream_id,
                 token=assignment.token,
                 still_owner=partial(
-                    self._store.still_owner, identity, stream_id, token=assignment.token
+                    self._may_restore, identity, stream_id, assignment.token, on_store_loss
                 ),
             )
             try:
@@ -92,6 +104,18 @@ class Producer:
             # the turn was taken back, but the store had the task by then.
             _logger.info("generation given up: %s", error)
             await self._forget_if_nobodys(identity, stream_id)
+
+    async def _may_restore(
+        self,
+        identity: Identity,
+        stream_id: StreamId,
+        token: int,
+        on_store_loss: Callable[[], None],
+    ) -> bool:
+        owner = await self._store.still_owner(identity, stream_id, token=token)
+        if owner:
+            on_store_loss()
+        return owner
 
     async def _forget_if_nobodys(self, identity: Identity, stream_id: StreamId) -> None:
         """Delete the log of a chat that was deleted before the log was opened, or even made."""

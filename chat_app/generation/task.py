@@ -3,20 +3,22 @@
 Docket (https://docket.lol) keeps its tasks in Redis, renews a lease while one runs, and hands it
 to another worker when the lease runs out. The task's key is the stream's id, so scheduling twice
 is scheduling once. A process that is told to end does not wait for that: it puts what it ran back
-into the queue, and the next worker has it within milliseconds.
+into the queue, and the next worker has it within milliseconds. One that has lost the store, or
+whose store was emptied, goes on with what it has: see `lease`.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from docket import Docket, TaskKey, Worker
 
 from chat_app.errors import LogUnavailable
+from chat_app.generation.lease import Assigned, Leases, when_disconnected
 from chat_app.generation.producer import Producer
 from chat_app.identity.identity import Identity, UserId
 from chat_app.streams.model import StreamId
@@ -30,15 +32,6 @@ _RESTART = timedelta(seconds=1)
 """Until a worker that ended is started again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ended:
-    """A generation that ended with this process, and is somebody else's now."""
-
-    key: str
-    user_id: str
-    stream_id: str
-
-
 class Generations:
     """Schedules generations, and runs those that this process gets."""
 
@@ -48,10 +41,13 @@ class Generations:
         self._docket = docket
         self._patience = patience.total_seconds()
         self._producer = producer
-        self._running: set[asyncio.Task[None]] = set()  # cancelled by `leave`
-        self._ended: list[_Ended] = []  # put back into the queue by `leave`
+        self._running: dict[str, asyncio.Task[None]] = {}  # by key; cancelled by `leave`
+        self._watching: dict[asyncio.Task[None], Assigned] = {}  # the worker's own tasks
+        self._left: list[Assigned] = []  # put back into the queue by `leave`
         self._leaving: asyncio.Task[None] | None = None  # awaited by whoever opened this
+        self._leases = Leases(docket, task=_TASK, lasting=worker.redelivery_timeout)
         docket.register(self._generate, names=[_TASK])
+        worker.dependencies = {"connection": when_disconnected(self._detach)}
         self._working = asyncio.create_task(_work(worker), name="generations")
 
     def stays(self) -> None:
@@ -85,18 +81,43 @@ class Generations:
             raise LogUnavailable(msg) from error
 
     async def _generate(self, user_id: str, stream_id: str, *, key: str = TaskKey()) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 # Docket runs every task in an asyncio task
-        self._running.add(task)
+        """The worker's task: watches over a generation, which may outlast it."""
+        assigned = Assigned(key=key, user_id=user_id, stream_id=stream_id)
+        if key in self._running:
+            # The lease ran out, or it was lost, and the generation was not.
+            self._leases.hold(assigned)
+            return
+        watching = asyncio.current_task()
+        assert watching is not None  # noqa: S101 # Docket runs every task in an asyncio task
+        generating = asyncio.create_task(self._produce(assigned), name=f"generation {key}")
+        generating.add_done_callback(partial(self._ended, assigned))
+        self._running[key] = generating
+        self._watching[watching] = assigned
         if self._leaving is not None:
-            task.cancel()  # the worker took it from the queue a moment before
+            generating.cancel()  # the worker took it from the queue a moment before
         try:
-            await self._producer.produce(Identity(user_id=UserId(user_id)), StreamId(stream_id))
-        except asyncio.CancelledError:
-            self._ended.append(_Ended(key=key, user_id=user_id, stream_id=stream_id))
-            raise
+            await asyncio.shield(generating)
         finally:
-            self._running.discard(task)
+            del self._watching[watching]
+
+    async def _produce(self, assigned: Assigned) -> None:
+        await self._producer.produce(
+            Identity(user_id=UserId(assigned.user_id)),
+            StreamId(assigned.stream_id),
+            on_store_loss=lambda: self._leases.hold(assigned),
+        )
+
+    def _ended(self, assigned: Assigned, generating: "asyncio.Task[None]") -> None:
+        del self._running[assigned.key]
+        self._leases.release(assigned.key)
+        if generating.cancelled():
+            self._left.append(assigned)
+
+    def _detach(self) -> None:
+        """Go on with what runs while the worker has no connection, and let it make a new one."""
+        for watching, assigned in list(self._watching.items()):
+            self._leases.hold(assigned)
+            watching.cancel()
 
     def leave(self) -> "asyncio.Task[None]":
         """Take no more work, end what runs here and hand it over at once; idempotent.
@@ -111,28 +132,26 @@ class Generations:
         return self._leaving
 
     async def _hand_over(self) -> None:
-        # From here on the worker reads nothing from the queue; it waits for the tasks it has.
-        self._working.cancel()
-        while not self._working.done():
+        # From here on the worker reads nothing from the queue.
+        while self._running or not self._working.done():
             # More than once: a library may lose a cancellation that comes beside its own time-out.
-            for task in list(self._running):
-                task.cancel()
-            await asyncio.wait([self._working], timeout=_PATIENCE)
-            if not self._running:
-                self._working.cancel()  # it has nothing to wait for
+            for ending in (ends := [self._working, *self._running.values()]):
+                ending.cancel()
+            await asyncio.wait(ends, timeout=_PATIENCE)
+        await self._leases.close()
         # Not before: the worker itself could be given what is put back.
-        await asyncio.gather(*(self._put_back(ended) for ended in self._ended))
+        await asyncio.gather(*map(self._put_back, self._left))
         if not self._working.cancelled():
             self._working.result()
 
-    async def _put_back(self, ended: _Ended) -> None:
-        again = self._docket.replace(_TASK, when=datetime.now(UTC), key=ended.key)
+    async def _put_back(self, left: Assigned) -> None:
+        again = self._docket.replace(_TASK, when=datetime.now(UTC), key=left.key)
         try:
             async with asyncio.timeout(self._patience):
-                await again(ended.user_id, ended.stream_id)
+                await again(left.user_id, left.stream_id)
         except STORE_ERRORS as error:
             # It is found all the same, when this worker's lease has run out.
-            _logger.warning("stream %s not handed over: %r", ended.stream_id, error)
+            _logger.warning("stream %s not handed over: %r", left.stream_id, error)
 
 
 async def _work(worker: Worker) -> None:

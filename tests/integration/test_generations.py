@@ -191,6 +191,9 @@ async def test_a_queue_that_does_not_answer_is_a_clear_error(
 class DeafWorker:
     """Loses a request to end, as a library does whose own time-out runs out beside it."""
 
+    name = "deaf"
+    redelivery_timeout = NEVER
+
     def __init__(self) -> None:
         self.lost = 0
 
