@@ -22,6 +22,7 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   const area = useRef(null);
   const content = useRef(null);
   const sticks = useRef(true);
+  const top = useRef(0); // where it was scrolled to last
   const asked = useRef(null);
   const height = useRef(0);
   const [away, setAway] = useState(false);
@@ -29,7 +30,9 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   const sentId = useSent()?.id;
 
   const toEnd = () => {
-    if (area.current) area.current.scrollTop = area.current.scrollHeight;
+    if (!area.current) return;
+    area.current.scrollTop = area.current.scrollHeight;
+    top.current = area.current.scrollTop;
   };
   const follow = () => {
     sticks.current = true;
@@ -87,11 +90,14 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
 
   const onScroll = () => {
     const { scrollHeight, scrollTop, clientHeight } = area.current;
-    sticks.current = scrollHeight - scrollTop - clientHeight <= NEAR_PX;
+    const isNear = scrollHeight - scrollTop - clientHeight <= NEAR_PX;
+    // What has just been added moves the end away, and may come before the event of the last scroll.
+    sticks.current = isNear || (sticks.current && scrollTop >= top.current);
+    top.current = scrollTop;
     setAway(!sticks.current);
     if (sticks.current) setFresh(false);
-    const near = scrollTop < EARLIER_PX && !sticks.current;
-    if (near && earlier > 0 && asked.current !== earlier) askForEarlier();
+    const goesBack = scrollTop < EARLIER_PX && !sticks.current;
+    if (goesBack && earlier > 0 && asked.current !== earlier) askForEarlier();
   };
 
   return (

@@ -36,6 +36,8 @@ class ChatPage:
         expect(self.page.get_by_test_id("send")).to_be_enabled()
         self.prompt.press("Enter")
         self.page.wait_for_url(CHAT_URL)
+        # The address changes a moment before the page of a new chat gives way to that of the chat.
+        expect(self.page.locator("[data-testid=new-chat][aria-current=page]")).to_have_count(0)
         expect(self.page.get_by_test_id("prompt-message").last).to_have_text(text)
 
     @property

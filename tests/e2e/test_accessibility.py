@@ -62,6 +62,7 @@ def told(problems: list[dict[str, Any]]) -> str:
 @pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
 def page(page: Page, request: pytest.FixtureRequest) -> Page:
     page.set_viewport_size({"width": request.param, "height": 844})
+    page.emulate_media(reduced_motion="reduce")  # what moves has no colour that could be judged
     return page
 
 

@@ -47,6 +47,8 @@ def test_the_model_that_is_chosen_answers_also_after_a_refresh(
     expect(picker).to_have_value("openai/first")
 
     picker.select_option("openai/second")
+    # The browser keeps it when the server has heard of it.
+    chat.page.wait_for_function("() => localStorage.getItem('chat.model') === 'openai/second'")
     chat.page.reload()
     expect(picker).to_have_value("openai/second")
     chat.send("Who are you?")
