@@ -63,7 +63,7 @@ class DemoLLM:
             due = await self._wait_for(number, schedule)
             delta = script.delta(number, due=due)
             if cut:
-                delta, cut = Delta(text=delta.text[cut:]), 0
+                delta, cut = Delta(text=delta.text[cut:], repeats=1), 0
             if delta.text:
                 yield delta
             if number == directive.fail:

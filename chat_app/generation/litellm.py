@@ -142,8 +142,7 @@ class LiteLLMModel:
             for delta in _deltas(chunk):
                 if repeated and delta.kind == "text":
                     text, repeated = without(delta.text, repeated)
-                    if text:
-                        yield Delta(text=text)
+                    yield Delta(text=text, repeats=int(text != delta.text))
                 else:
                     yield delta
         if reason is None or _made_up(source):

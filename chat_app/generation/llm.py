@@ -31,10 +31,16 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """A piece of text from the model, before it is in the log."""
+    """A piece of text from the model, before it is in the log.
+
+    Attributes:
+        repeats: How many pieces said again, wholly or in part, what the prefix holds, and were
+            cut for it: this one, or one of which nothing is left.
+    """
 
     text: str
     kind: Literal["text", "reasoning"] = "text"
+    repeats: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +69,7 @@ class LLM(Protocol):
     name: str
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Finish]:
-        """Answer `prompt`: deltas, none of them empty, then exactly one `Finish`.
+        """Answer `prompt`: deltas, then exactly one `Finish`. Only a repetition may be empty.
 
         Closing the iterator ends the request to the provider.
 

@@ -21,7 +21,14 @@ _TEXT_OF_FAILURE = {
     "prompt_rejected": "The model provider does not accept this prompt. Change it and try again.",
 }
 _FINISH_REASON = {"failed": "error", "interrupted": "interrupted", "stopped": "other"}
-_ADDED_UP = ("model_calls", "takeovers", "prompt_tokens", "completion_tokens", "reasoning_ms")
+_ADDED_UP = (
+    "model_calls",
+    "takeovers",
+    "regenerated_deltas",
+    "prompt_tokens",
+    "completion_tokens",
+    "reasoning_ms",
+)
 """What a reply that is continued keeps of its metadata, and adds to; the rest is of its newest
 stream."""
 
@@ -70,6 +77,7 @@ class Writing:
         told: dict[str, Any] = {
             "model_calls": so_far.get("model_calls", 0) + asking,
             "takeovers": self._takeovers,
+            "regenerated_deltas": so_far.get("regenerated_deltas", 0),
         }
         if self.reply.started:
             self._tell(told)
@@ -119,7 +127,11 @@ class Writing:
             async for delta in deltas:
                 if isinstance(delta, Finish):
                     meta = self._finished(delta)
-                else:
+                    continue
+                if delta.repeats:
+                    before = self.reply.metadata["regenerated_deltas"]
+                    self._tell({"regenerated_deltas": before + delta.repeats})
+                if delta.text:
                     self._time(delta.kind)
                     self._take(delta)
                     await self.appender.room()

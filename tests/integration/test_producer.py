@@ -112,6 +112,7 @@ async def test_an_answer_is_a_message_of_its_own_between_start_and_finish(
         "model": "scripted",
         "model_calls": 1,
         "takeovers": 0,
+        "regenerated_deltas": 0,
         "finish_reason": "length",
         "prompt_tokens": 2,
         "completion_tokens": 3,

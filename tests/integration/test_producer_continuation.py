@@ -106,6 +106,23 @@ async def test_what_it_took_adds_up(
     assert "code" not in meta
 
 
+async def test_what_the_model_says_again_is_counted_and_not_shown(
+    here: ServerProcess, model: ScriptedLLM, alice: Identity
+) -> None:
+    stream_id = await here.ask(alice)
+    model.say("To the ", Finish(reason="length"))
+    model.say(Delta(text="", repeats=1), Delta(text="sea ", repeats=1), Finish(reason="length"))
+    model.say(Delta(text="and ", repeats=1), "back.", Finish())
+    with anyio.fail_after(TOO_LONG):
+        await here.producer.produce(alice, stream_id)
+        await here.producer.produce(alice, await continued(here, alice))
+        await here.producer.produce(alice, await continued(here, alice))
+
+    reply = (await here.chat(alice)).messages[-1]
+    assert reply.text == "To the sea and back."
+    assert (reply.meta["model_calls"], reply.meta["regenerated_deltas"]) == (3, 3)
+
+
 async def test_a_process_that_dies_before_it_writes_anything_changes_nothing(
     here: ServerProcess, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:

@@ -105,7 +105,8 @@ async def test_a_finished_reply_whose_producer_could_not_save_it_is_only_saved_b
         outcome = (await here.log.state(stream_id)).outcome
 
     ended = {"finish_reason": "length", "prompt_tokens": 2, "completion_tokens": 3}
-    meta = {"model": "scripted", "model_calls": 1, "takeovers": 0, **ended}
+    counts = {"model_calls": 1, "takeovers": 0, "regenerated_deltas": 0}
+    meta = {"model": "scripted", **counts, **ended}
     assert len(model.prompts) == 1
     assert outcome == Outcome(kind="completed")
     [reply] = chat.messages[1:]

@@ -33,14 +33,14 @@ async def test_a_model_without_prefill_is_told_to_go_on_after_the_prefix(
 
 
 @pytest.mark.parametrize(
-    ("prefix", "pieces", "added"),
+    ("prefix", "pieces", "added", "repeats"),
     [
-        ("Hello ", ("world",), "world"),
-        ("Hello ", (" world",), "world"),
-        ("Hello\n\n", ("\n", "\nworld"), "world"),
-        ("Hello\n\n", ("\n", "world"), "world"),
-        ("Hello", (" world",), " world"),
-        (" \n", (" \n", "world"), "world"),
+        ("Hello ", ("world",), "world", 0),
+        ("Hello ", (" world",), "world", 1),
+        ("Hello\n\n", ("\n", "\nworld"), "world", 2),
+        ("Hello\n\n", ("\n", "world"), "world", 1),
+        ("Hello", (" world",), " world", 0),
+        (" \n", (" \n", "world"), "world", 1),
     ],
 )
 async def test_white_space_at_the_end_of_the_prefix_is_not_repeated(
@@ -49,12 +49,14 @@ async def test_white_space_at_the_end_of_the_prefix_is_not_repeated(
     prefix: str,
     pieces: tuple[str, ...],
     added: str,
+    repeats: int,
 ) -> None:
     server.script(answer(*pieces))
 
     items = await collect(model, prompt(prefix=prefix))
 
     assert text_of(items) == added
+    assert sum(item.repeats for item in items if isinstance(item, Delta)) == repeats
     assert not any(str(message["content"]).endswith(" ") for message in server.requests[0].messages)
 
 
