@@ -172,7 +172,7 @@ def _small_print() -> rx.Component:
 
 def _model_picker() -> rx.Component:
     return rx.el.select(
-        rx.foreach(SessionState.models, lambda name: rx.el.option(name, value=name)),
+        rx.foreach(SessionState.offered, lambda model: rx.el.option(model[1], value=model[0])),
         value=SessionState.answering_model,
         on_change=SessionState.choose_model,
         aria_label="Model that answers",

@@ -48,6 +48,15 @@ class SessionState(rx.State):
         return self.chosen if self.chosen in self.models else self.model
 
     @rx.var
+    def offered(self) -> dict[str, str]:
+        """The models, each with what a reader calls it: the short name, if no other has the same."""
+        short = [short_name(model) for model in self.models]
+        return {
+            model: name if short.count(name) == 1 else model
+            for model, name in zip(self.models, short, strict=True)
+        }
+
+    @rx.var
     def answering_name(self) -> str:
         """What a reader calls that model."""
         return short_name(self.answering_model)

@@ -249,6 +249,8 @@ def test_a_lost_connection_says_so_and_clears_by_itself_when_the_network_is_back
 
     chat.reads("First, ")
     expect(lost).to_have_count(0)
+    expect(chat.page.get_by_text("Connected again. Nothing was lost.")).to_be_visible()
+    expect(chat.page.locator(".banner")).to_have_count(0)
     model.release()
     chat.has_status("done")
     assert chat.stored()[-1] == ("assistant", "First, then.", "complete")

@@ -19,6 +19,8 @@ import { Reasoning } from "./reasoning.jsx";
 const CONNECTION_ID = "connection";
 /** A reconnection that works at once is not worth a word. */
 const LATE_MS = 600;
+/** So long it is said that a lost connection is back. */
+const BACK_MS = 3_000;
 const NOTES = {
   stopped: "You stopped this answer.",
   failed: "The answer broke off here.",
@@ -130,24 +132,29 @@ function Thinking() {
 
 /** Above the composer, where it is seen wherever the reader is; it goes when events come again. */
 function Connection({ status, onRetry }) {
-  const [late, setLate] = useState(false);
-  const [lost, setLost] = useState(false);
+  const [notice, setNotice] = useState(null);
   useEffect(() => {
-    if (status === "disconnected") setLost(true);
-    if (status !== "reconnecting") {
-      if (status !== "disconnected") setLost(false);
-      setLate(false);
-      return undefined;
-    }
-    const timer = setTimeout(() => setLate(true), LATE_MS);
+    if (status === "disconnected") setNotice("lost");
+    if (status === "streaming") setNotice((before) => (before === "lost" ? "back" : null));
+    if (status !== "reconnecting") return undefined;
+    const timer = setTimeout(() => setNotice((before) => before ?? "late"), LATE_MS);
     return () => clearTimeout(timer);
   }, [status]);
-  const place = lost || late ? document.getElementById(CONNECTION_ID) : null;
-  return place && createPortal(lost ? <Lost onRetry={onRetry} /> : <Late />, place);
-}
-
-function Late() {
-  return <div className="banner" role="status"><span>Reconnecting …</span></div>;
+  useEffect(() => {
+    if (notice !== "back") return undefined;
+    const timer = setTimeout(() => setNotice(null), BACK_MS);
+    return () => clearTimeout(timer);
+  }, [notice]);
+  const place = notice && document.getElementById(CONNECTION_ID);
+  if (!place) return null;
+  return createPortal(
+    notice === "lost" ? <Lost onRetry={onRetry} /> : (
+      <div className="banner" role="status">
+        <span>{notice === "late" ? "Reconnecting …" : "Connected again. Nothing was lost."}</span>
+      </div>
+    ),
+    place,
+  );
 }
 
 function Lost({ onRetry }) {
