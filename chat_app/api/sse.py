@@ -61,7 +61,7 @@ class EventStream(Response):
         heartbeat: A comment is sent when there was nothing else for this long.
         headers: Further headers.
         viewers: Counts it among those that are broken off when the server goes.
-        lifetime: The connection is broken off after this long, at a heartbeat; None for never.
+        lifetime: The connection is broken off after this long, between two events; None for never.
         gzip: Whether the viewer wants the body compressed.
     """
 
@@ -121,6 +121,7 @@ class EventStream(Response):
         follower = self._follower
         wire = _Wire(send, follower, heartbeat=self._heartbeat, lifetime=self._lifetime)
         while True:
+            wire.check_age()
             if follower.live:
                 await wire.follow()
             batch = await follower.next()
@@ -174,6 +175,11 @@ class _Wire:
             self._step(data)
         if not self._follower.live and not self._back.done():
             self._back.set_result(None)
+
+    def check_age(self) -> None:
+        """Raise `ServerGoesAway` if the connection has lasted long enough."""
+        if self._loop.time() >= self._until:
+            raise ServerGoesAway
 
     def _beat(self) -> None:
         if self._back.done():

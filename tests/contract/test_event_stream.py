@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from chat_app.api.sse import EventStream
@@ -231,3 +232,20 @@ async def test_a_connection_is_broken_off_at_the_end_of_its_life_and_the_stream_
     assert frame.DONE not in short.server.body
     assert not short.server.ended
     assert b'"after"' in (await log.follow(stream_id, after=0)).take()
+
+
+async def test_a_viewer_who_is_slow_at_every_event_is_broken_off_all_the_same(
+    log: StreamLog, stream_id: StreamId, producer: Appender
+) -> None:
+    slow = await view(log, stream_id, lifetime=timedelta(milliseconds=50))
+    await slow.server.until(b'"start"')
+
+    with anyio.fail_after(TOO_LONG):
+        while not slow.task.done():
+            slow.server.open.clear()
+            await say(producer, "and ")
+            slow.server.open.set()
+            await anyio.lowlevel.checkpoint()
+
+    await slow.done()
+    assert not slow.server.ended
