@@ -4,6 +4,7 @@ import reflex as rx
 from reflex_components_core.core.banner import has_connection_errors
 
 from chat_app.config import DEMO_MODEL
+from chat_app.ui.appearance import appearance_picker
 from chat_app.ui.composer import composer
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.outage import OUTAGES, outage
@@ -53,7 +54,7 @@ def _page(*, until_known: rx.Component) -> rx.Component:
     """The page; both routes show the same, so that going from one to the other moves nothing."""
     return rx.el.div(
         session_gate(),
-        sidebar(shortcuts()),
+        sidebar(appearance_picker(), shortcuts()),
         rx.el.main(
             _header(),
             conversation(until_known=until_known),

@@ -38,7 +38,10 @@ def judge(page: Page, axe: str) -> Judge:
     def look(state: str) -> None:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.evaluate(FRAMES)  # the colours of the other theme are there after the next one
+            page.wait_for_function(
+                "name => document.documentElement.className === name", arg=scheme
+            )
+            page.evaluate(FRAMES)  # its colours are there after the next one
             page.evaluate(axe)
             found = page.evaluate("tags => axe.run({ runOnly: tags })", RULES)
             serious = [

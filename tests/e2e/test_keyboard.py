@@ -142,6 +142,23 @@ def test_a_chat_is_deleted_and_taken_back_by_keys_alone(chat: ChatPage) -> None:
     expect(chat.page).to_have_url(re.compile("/chat/"))
 
 
+def test_the_appearance_is_chosen_and_kept_over_a_refresh(chat: ChatPage) -> None:
+    picker, page = chat.page.get_by_test_id("appearance"), chat.page.locator("html")
+    light = chat.page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+    expect(picker).to_have_value("system")
+
+    picker.focus()
+    chat.page.keyboard.press("End")
+    expect(page).to_have_class("dark")
+    chat.page.reload()
+
+    expect(page).to_have_class("dark")
+    expect(picker).to_have_value("dark")
+    expect(chat.page.locator("body")).not_to_have_css("background-color", light)
+    chat.page.emulate_media(media="print")
+    expect(chat.page.locator("body")).to_have_css("background-color", light)
+
+
 def test_arrow_keys_go_through_the_chats(chat: ChatPage) -> None:
     for prompt in ("First", "Second"):
         chat.page.keyboard.press("Control+Shift+O")
