@@ -21,7 +21,8 @@
  *   Watchdog       a connection that brings nothing for `stallMs`, heartbeats included, is replaced;
  *                  by default that is twice what the server says its heartbeat is.
  *                  One whose first bytes do not come in `firstBytesMs` may run through a proxy that
- *                  holds them back: from then on the rest is polled (`?wait=`).
+ *                  holds them back: from then on the rest is polled (`?wait=`). The first request
+ *                  of all is asked again so as well, if that cannot ask twice.
  *   One turn       a request that gets no answer at all is sent again only if that cannot ask twice:
  *                  a GET, or a prompt, whose id makes it one turn. Regenerating is not repeated.
  *   Discretion     once the caller has aborted or cancelled, nothing is asked for. Requests that are
@@ -36,6 +37,7 @@ const PASSING_STATUS = new Set([408, 425, 429]);
 const CURSOR_REFUSED = new Set([400, 410]);
 const POLL_SECONDS = 20;
 const SILENCE_MS = 40_000; // of a server that says nothing of heartbeats, and of a poll
+const FIRST_BYTES_MS = 10_000;
 const FINAL = new Set(["superseded", "expired"]);
 const UNAVAILABLE = new Set([502, 503, 504]);
 
@@ -66,12 +68,14 @@ export function createResumableFetch({
     const asked = chatRequest(input, init);
     if (asked === null) return fetch(input, init);
     const signal = init.signal ?? input.signal;
-    const response = await firstResponse(() => fetch(input, init), asked, signal, timing);
+    const send = (wait, ours) => fetch(...firstRequest(input, init, wait, ours));
+    const { response, polls } = await firstResponse(send, asked, signal, timing);
     if (!isStream(response)) return response;
     const streamId = response.headers.get("x-stream-id");
     const resumeUrl = withParameter(asked.resumeUrl, "streamId", streamId);
     const follower = new Follower({
       ...timing,
+      polls,
       cursor: asked.cursor,
       onStatus: (status) => onStatus(status, asked.chatId),
       open: (cursor, ours, wait) =>
@@ -121,7 +125,7 @@ export class Follower {
   #clock;
   #patience;
   #connection = null;
-  #polls = false;
+  #polls;
   #status = null;
   #finished = false;
 
@@ -135,6 +139,7 @@ export class Follower {
    *   Asks for the events after an offset; with `wait`, for a whole body within these seconds.
    * @param {number} [options.cursor] Where to begin.
    * @param {string} [options.streamId] The stream expected; by default that of the first response.
+   * @param {boolean} [options.polls] Polls from the first request on.
    * @param {boolean} [options.persistent] Never gives up. When the tries are used up, or the server
    *   refuses, the status is `disconnected` until `wake()`; and if the server does not accept the
    *   cursor any more, the events begin anew with the first one.
@@ -145,16 +150,18 @@ export class Follower {
     open,
     cursor = 0,
     streamId = "",
+    polls = false,
     persistent = false,
     onStatus = () => {},
     stallMs = null,
-    firstBytesMs = 10_000,
+    firstBytesMs = FIRST_BYTES_MS,
     clock = systemClock,
     ...timing
   }) {
     this.#open = open;
     this.cursor = cursor;
     this.#streamId = streamId;
+    this.#polls = polls;
     this.#persistent = persistent;
     this.#onStatus = onStatus;
     this.#stallMs = stallMs;
@@ -576,25 +583,42 @@ function isPrompt({ message, messages, trigger = "submit-message" }) {
 
 /** The response to the caller's own request, asked for again as far as that is harmless. */
 async function firstResponse(send, { repeatable }, signal, timing) {
+  const { firstBytesMs = FIRST_BYTES_MS, clock = systemClock } = timing;
   const patience = new Patience(timing);
   const wake = () => patience.wake();
+  let polls = false;
   signal?.addEventListener("abort", wake);
   const leave = onReturn(wake);
   try {
     for (;;) {
-      const [response, error] = await send().then((got) => [got], (failed) => [null, failed]);
-      if (response && !UNAVAILABLE.has(response.status)) return response;
+      const held = new AbortController();
+      const timer = repeatable && !polls ? clock.setTimer(() => held.abort(), firstBytesMs) : null;
+      const answered = send(polls ? POLL_SECONDS : null, repeatable ? held.signal : null);
+      const [response, error] = await answered.then((got) => [got], (failed) => [null, failed]);
+      clock.clearTimer(timer);
+      if (response && !UNAVAILABLE.has(response.status)) return { response, polls };
       const again = repeatable && !signal?.aborted && patience.spend();
-      if (!again && response) return response;
+      if (!again && response) return { response, polls };
       if (!again) throw error;
       await response?.body?.cancel();
-      await patience.wait(response ? retryAfterMs(response) : 0);
+      polls ||= held.signal.aborted;
+      if (!held.signal.aborted) await patience.wait(response ? retryAfterMs(response) : 0);
       signal?.throwIfAborted();
     }
   } finally {
     leave();
     signal?.removeEventListener("abort", wake);
   }
+}
+
+/** The caller's own request, which we may break off; as a poll if `wait` says so. */
+function firstRequest(input, init, wait, ours) {
+  const theirs = init.signal ?? input.signal;
+  const signal = ours && theirs ? AbortSignal.any([ours, theirs]) : (ours ?? theirs);
+  const asked = signal ? { ...init, signal } : init;
+  if (wait === null) return [input, asked];
+  const url = withParameter(input.url ?? input, "wait", wait);
+  return [input.url ? new Request(url, input) : url, asked];
 }
 
 function isStream({ ok, body, headers }) {
@@ -608,7 +632,7 @@ function retryAfterMs(response) {
 
 function withParameter(url, name, value) {
   if (value === null) return url;
-  const changed = new URL(url);
+  const changed = new URL(url, globalThis.location?.href);
   changed.searchParams.set(name, value);
   return changed.href;
 }

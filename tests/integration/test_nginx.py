@@ -64,6 +64,20 @@ async def test_who_is_cut_by_a_time_out_shorter_than_the_silence_goes_on_behind_
     assert viewer.tries > 1
 
 
+async def test_a_stream_passes_at_once_with_the_http_that_nginx_speaks_by_default(
+    server: AppServer, http: httpx.AsyncClient
+) -> None:
+    with nginx_before(server.port, instead={"proxy_http_version 1.1;": ""}) as nginx:
+        viewer = Viewer(http, nginx.address)
+        with anyio.fail_after(TOO_LONG):
+            async with anyio.create_task_group() as group:
+                group.start_soon(viewer.ask, words(silence=3))
+                await viewer.reached(len(HALF))
+                assert viewer.text == HALF  # the rest is still to come
+
+    assert (viewer.text, viewer.errors, viewer.tries) == (WORDS, [], 1)
+
+
 async def test_a_poll_passes_where_nginx_is_told_to_hold_streams_back(
     server: AppServer, http: httpx.AsyncClient
 ) -> None:

@@ -1,4 +1,4 @@
-"""`createResumableFetch` behind a real nginx that cuts it off."""
+"""`createResumableFetch` behind a real nginx that does to streams what nginx should not."""
 
 import pytest
 
@@ -10,6 +10,11 @@ from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, 
 HELD = Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending()))
 SHORT_TIME_OUT = {"proxy_read_timeout 30s;": "proxy_read_timeout 1s;"}
 """Shorter than from one heartbeat to the next."""
+
+HOLDING_BACK = {
+    "proxy_http_version 1.1;": "proxy_http_version 1.0; proxy_ignore_headers X-Accel-Buffering;"
+}
+"""The headers of a response too, until some kilobytes have come together."""
 
 
 @pytest.mark.parametrize("servers", ["embedded"], indirect=True)
@@ -27,3 +32,19 @@ def test_cuts_by_a_short_time_out_are_invisible_to_the_sdk(
 
     assert page.texts == ["Go on", "First, then."]
     assert page.chunks.count("start") == 1
+
+
+@pytest.mark.parametrize("servers", ["embedded"], indirect=True)
+def test_a_stream_that_is_held_back_is_polled(
+    servers: tuple[AppServer, AppServer], visit: Visit, model: OpenAIServer
+) -> None:
+    model.script(HELD)
+    with nginx_before(servers[0].port, instead=HOLDING_BACK) as nginx:
+        page = visit(nginx.address, resumable=True)
+        page.send("Go on")
+        page.reads("First, ")  # after the ten seconds in which the first bytes should have come
+        model.release()
+        page.has_status("ready")
+
+    assert page.texts == ["Go on", "First, then."]
+    assert len(model.requests) == 1

@@ -286,3 +286,41 @@ function silentStream(frames) {
   const { body } = silentAfter(frames)();
   return () => stream(body);
 }
+
+/** A proxy that holds back the answer, headers and all, for ever. */
+const heldBack = ({ init }) =>
+  new Promise((_, reject) => {
+    init.signal.addEventListener("abort", () => reject(init.signal.reason));
+  });
+
+test("a prompt whose answer is held back, headers and all, is polled", async () => {
+  const server = new ScriptedFetch(heldBack, () => stream(FRAMES.slice(0, 3).join("")));
+  const { clock, fetch } = resumable(server);
+  const response = post(fetch);
+  await until(() => clock.waits.includes(10_000));
+  clock.advance(10_000);
+  expect(await (await response).text()).toBe(WHOLE);
+  expect(server.requests.map(({ url }) => new URL(url).searchParams.get("wait"))).toEqual([null, "20", "20"]);
+  expect(server.requests[1].init.body).toBe(JSON.stringify(PROMPT));
+  expect(server.cursors).toEqual([null, null, 3]);
+});
+
+test("regenerating is waited for, however long it is held back", async () => {
+  const body = { ...PROMPT, trigger: "regenerate-message" };
+  const server = new ScriptedFetch(() => new Promise(() => {}));
+  const { clock, fetch } = resumable(server);
+  post(fetch, { body });
+  await until(() => server.requests.length === 1);
+  expect(clock.waits).toEqual([]);
+});
+
+test("the caller's abort reaches a prompt that is held back", async () => {
+  const server = new ScriptedFetch(heldBack);
+  const { fetch } = resumable(server);
+  const leaving = new AbortController();
+  const response = post(fetch, { signal: leaving.signal });
+  await until(() => server.requests.length === 1);
+  leaving.abort();
+  await expect(response).rejects.toThrow();
+  expect(server.requests.length).toBe(1);
+});
