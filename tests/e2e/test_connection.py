@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
@@ -48,3 +49,24 @@ def test_an_end_that_the_stream_cannot_tell_any_more_is_read_from_the_database(
 
     chat.has_status("done")
     chat.reads("First, then.")
+
+
+def test_a_server_that_could_not_be_reached_is_tried_again_without_being_told_to(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    model.script(Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending())))
+    chat.send("Go on")
+    chat.reads("First, ")
+    chat.page.clock.install()
+    chat.page.route(STREAM, lambda route: route.abort())
+    chat.page.reload()
+    chat.page.clock.run_for(10_000)  # three tries
+    chat.has_status("disconnected")
+
+    chat.page.unroute(STREAM)
+    chat.page.clock.run_for(16_000)
+
+    chat.reads("First, ")
+    expect(chat.page.get_by_test_id("disconnected")).to_have_count(0)
+    model.release()
+    chat.has_status("done")

@@ -282,3 +282,27 @@ test("close ends following and drops the connection", async () => {
   expect(client.settled).toBe(false);
   expect(server.asked).toEqual([0]);
 });
+
+test("how long the model thought is known before its answer begins", async () => {
+  const events = [
+    { type: "start", messageId: "m1" },
+    { type: "reasoning-start", id: "1" },
+    { type: "reasoning-delta", id: "1", delta: "Hm." },
+    { type: "reasoning-end", id: "1" },
+    { type: "message-metadata", messageMetadata: { reasoning_ms: 1_234 } },
+    { type: "text-start", id: "2" },
+    { type: "text-delta", id: "2", delta: "So." },
+    { type: "message-metadata", messageMetadata: { duration_ms: 2_000 } },
+    { type: "finish", messageMetadata: { outcome: "completed" } },
+  ];
+  const frames = events.map((event, index) => frame(index + 1, event));
+  const known = [];
+
+  const { client, end } = follow(new ScriptedServer(...frames.map((_, i) => body([frames[i]]))), {
+    onChange: ({ text, thoughtMs }) => known.push([text, thoughtMs]),
+  });
+  await end;
+
+  expect(client.thoughtMs).toBe(1_234);
+  expect(known).toContainEqual(["", 1_234]);
+});
