@@ -2,7 +2,7 @@
  * Where a prompt is written. What is sent is shown in the conversation at once; it is forgotten here
  * only when the server says that it has it, and comes back if it is refused or nothing is heard of
  * it. A prompt that is sent again keeps its id: it can never become two turns. What is not sent yet
- * is kept in the browser, for each chat.
+ * is kept in the browser, for each chat. What is sent during an answer waits here for its end.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
@@ -12,24 +12,29 @@ import { settleSent, showSent, useSent, useUnanswered } from "$/public/external/
 import { forgetDraft, keepDraft, readDraft } from "./draft.js";
 
 const MAX_HEIGHT_PX = 220;
+const WAIT = "The answer is being written. Press Enter to send this when it has ended.";
+const MISHAPS = new Set(["failed", "interrupted"]);
 const NO_REPLY = "The server has not answered. Send it again: it stays one message.";
 
 /**
  * @param {object} props
  * @param {boolean} props.ready Whether a prompt can be taken yet.
  * @param {boolean} props.answering Whether an answer is being written: Send becomes Stop.
+ * @param {string} props.ended How the newest answer ended; "" while it is being written.
  * @param {string} props.accepted Id of the newest prompt the server has.
  * @param {number} props.refusals How many prompts the server has refused on this page.
  * @param {number} props.maxChars The longest prompt that the server takes; 0 while it is not known.
  * @param {(text: string, messageId: string) => void} props.onSend
  * @param {() => void} props.onStop
  */
-export function Composer({ ready, answering, accepted, refusals, maxChars, onSend, onStop }) {
+export function Composer({ ready, answering, ended, accepted, refusals, maxChars, onSend, onStop }) {
   const box = useRef(null);
   const place = useLocation().pathname;
   const [text, setText] = useState("");
   const [prompt, setPrompt] = useState(newPrompt);
   const [stopping, setStopping] = useState(false);
+  const [waitsAt, setWaitsAt] = useState(null); // the chat whose answer the text waits for
+  const waits = answering && waitsAt === place;
   const sent = useSent();
   const sending = sent?.id === prompt.id;
   const unanswered = useUnanswered() === prompt.id;
@@ -49,7 +54,10 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
   }, [accepted]);
   useEffect(settleSent, [refusals]);
   useEffect(() => {
-    if (!answering) setStopping(false);
+    if (answering) return;
+    setStopping(false);
+    setWaitsAt(null);
+    if (waitsAt === place && !MISHAPS.has(ended)) send();
   }, [answering]);
   useEffect(() => {
     // On a touch screen the focus would bring up the keyboard; elsewhere somebody may have it.
@@ -76,17 +84,19 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
   const sendable = hint === "";
   const edit = (event) => {
     setText(event.target.value);
+    setWaitsAt(null);
     keepDraft(place, { text: event.target.value });
     // Another text is another prompt, even if the first one is refused only later.
     if (prompt.tried) setPrompt(newPrompt());
   };
-  const send = () => {
+  function send() {
+    if (answering && hint === WAIT) setWaitsAt(place);
     if (!sendable) return;
     setPrompt({ ...prompt, tried: true });
     keepDraft(place, { text, id: prompt.id });
     showSent({ id: prompt.id, text, place });
     onSend(text, prompt.id);
-  };
+  }
   const onKeyDown = (event) => {
     // While an input method composes, Enter chooses a character.
     if (event.nativeEvent.isComposing) return;
@@ -137,6 +147,12 @@ export function Composer({ ready, answering, accepted, refusals, maxChars, onSen
           {sending ? <span className="spinner" /> : <SendIcon />}
         </button>
       )}
+      {waits && (
+        <p className="composer-hint waits" role="status" data-testid="waits">
+          Sent as soon as the answer has ended.
+          <button type="button" className="text-button" onClick={() => setWaitsAt(null)}>Cancel</button>
+        </p>
+      )}
       <p id="composer-hint" className={surplus || unanswered ? "composer-hint" : "sr-only"} role={surplus || unanswered ? "alert" : undefined}>
         {hint || (unanswered && NO_REPLY)}
       </p>
@@ -149,8 +165,8 @@ function hintOf({ ready, surplus, text, answering, sending }) {
   if (!ready) return "Connecting to the server …";
   if (surplus) return `${surplus.toLocaleString("en")} characters too long: shorten it, or send it in parts.`;
   if (sending) return "Sending …";
-  if (answering) return "Wait for the answer, or stop it, to send the next message.";
-  return text.trim() === "" ? "Write a message to send it." : "";
+  if (text.trim() === "") return "Write a message to send it.";
+  return answering ? WAIT : "";
 }
 
 function SendIcon() {

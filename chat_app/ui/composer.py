@@ -13,6 +13,7 @@ def _text_and_id(text: rx.Var[str], message_id: rx.Var[str]) -> tuple[rx.Var[str
 class Composer(rx.Component):
     """A text box that grows. Enter sends, Shift+Enter breaks the line; Send turns into Stop.
 
+    What is sent while an answer is written waits for its end, and longer if that is a mishap.
     The text stays in it until `accepted` is the id it was sent under, over a refresh too. Up in an
     empty box raises `chat:edit-last` on the window.
     """
@@ -22,6 +23,7 @@ class Composer(rx.Component):
 
     ready: rx.Var[bool]
     answering: rx.Var[bool]
+    ended: rx.Var[str]
     accepted: rx.Var[str]
     refusals: rx.Var[int]
     max_chars: rx.Var[int]

@@ -108,6 +108,7 @@ def _foot() -> rx.Component:
         composer(
             ready=ConversationState.view != "loading",
             answering=ConversationState.answering,
+            ended=ConversationState.ended,
             accepted=ConversationState.accepted,
             refusals=ConversationState.refusals,
             max_chars=SessionState.max_prompt_chars,

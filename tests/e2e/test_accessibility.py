@@ -11,6 +11,8 @@ from tests.e2e.chat_page import ChatPage
 from tests.support.npm import install
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
+pytestmark = pytest.mark.timeout(120)  # each test judges a page several times
+
 FOLDER = Path(__file__).parent / "axe"
 RICH = (
     "# A walk\n\nSome *words* and a [link](https://example.test), then:\n\n- one\n- `two`\n\n"
@@ -79,6 +81,11 @@ def test_every_state_of_an_answer(chat: ChatPage, judge: Judge, model: OpenAISer
     model.release()
     chat.reads(RICH)
     judge("streaming")
+    chat.prompt.fill("And then?")
+    chat.prompt.press("Enter")
+    expect(chat.page.get_by_test_id("waits")).to_be_visible()
+    judge("a message that waits")
+    chat.prompt.fill("")
     model.release()
     chat.has_status("done")
     judge("done")

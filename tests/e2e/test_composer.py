@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.e2e.chat_page import ChatPage
-from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
+from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, ending, texts
 
 HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
 
@@ -107,12 +107,54 @@ def test_a_send_that_cannot_be_says_why(chat: ChatPage, model: OpenAIServer) -> 
     chat.reads("So far.")
 
     chat.prompt.fill("And then?")
-    chat.prompt.press("Enter")
 
-    expect(chat.prompt).to_have_accessible_description(re.compile("Wait for the answer"))
+    expect(chat.prompt).to_have_accessible_description(re.compile("when it has ended"))
     expect(chat.prompt).to_have_value("And then?")
     model.release()
     expect(send).to_be_enabled()
+
+
+def test_what_is_sent_during_an_answer_waits_for_its_end(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    model.script(HELD, answer("Then home."))
+    chat.send("Go on")
+    chat.reads("So far.")
+
+    chat.prompt.fill("And then?")
+    chat.prompt.press("Enter")
+    expect(chat.page.get_by_test_id("waits")).to_be_visible()
+    assert len(model.requests) == 1
+    model.release()
+
+    expect(chat.page.get_by_test_id("prompt-message").last).to_have_text("And then?")
+    chat.reads("Then home.")
+    expect(chat.prompt).to_have_value("")
+    expect(chat.page.get_by_test_id("waits")).to_have_count(0)
+
+
+@pytest.mark.parametrize("mishap", [False, True], ids=["taken back", "after a mishap"])
+def test_what_waits_stays_with_its_writer(
+    chat: ChatPage, model: OpenAIServer, mishap: bool
+) -> None:
+    ends = (Cue.RESET,) if mishap else ending()
+    model.script(Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ends)))
+    chat.send("Go on")
+    chat.reads("So far.")
+    chat.prompt.fill("And then?")
+    chat.prompt.press("Enter")
+    waits = chat.page.get_by_test_id("waits")
+    expect(waits).to_be_visible()
+
+    if not mishap:
+        waits.get_by_role("button", name="Cancel").click()
+    model.release()
+
+    expect(chat.page.get_by_test_id("send")).to_be_enabled()
+    expect(waits).to_have_count(0)
+    expect(chat.prompt).to_have_value("And then?")
+    expect(chat.page.get_by_test_id("prompt-message")).to_have_count(1)
+    assert len(model.requests) == 1
 
 
 def answered_elsewhere(chat: ChatPage, context: BrowserContext, model: OpenAIServer) -> None:
