@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     max_requests_per_minute: Limit = 600
     max_guests_per_minute: Limit = 300
     max_open_streams: Limit = 20
+    max_viewers: Limit = 100
     max_chat_messages: Limit = 2000
 
     @property

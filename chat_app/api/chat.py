@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from chat_app.api.contract import EVENTS, NOTHING, refusals
-from chat_app.api.delivery import CursorSent, GzipSent, WaitSent, deliver
+from chat_app.api.delivery import VIEWS, CursorSent, GzipSent, WaitSent, deliver
 from chat_app.api.forms import ChatRequest, Id, Prompt, edit_id
 from chat_app.api.services import Api
 from chat_app.api.session import Caller, CallerRoute, Parts
@@ -41,6 +41,7 @@ async def offered(api: Parts) -> Models:
 
 @router.post(
     "/api/chat",
+    dependencies=VIEWS,
     response_class=Response,
     responses={
         **EVENTS,
@@ -97,6 +98,7 @@ async def _known_prompt(prompt: Prompt, chat_id: str, caller: Identity, api: Api
 
 @router.get(
     "/api/chat",
+    dependencies=VIEWS,
     response_class=Response,
     responses={
         **EVENTS,
@@ -125,6 +127,7 @@ async def resume(
 
 @router.get(
     "/api/chat/{chat_id}/stream",
+    dependencies=VIEWS,
     response_class=Response,
     responses={
         **EVENTS,

@@ -1,6 +1,7 @@
 """What there is behind a cursor, as a response: live, polled, as the stored message, or nothing."""
 
 import json
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -10,6 +11,7 @@ from fastapi import Depends, Header, Query, Response
 from chat_app.api import sse
 from chat_app.api.long_poll import LongPoll
 from chat_app.api.services import Api
+from chat_app.api.session import Caller, Parts
 from chat_app.chats.models import Message
 from chat_app.errors import InvalidOffset
 from chat_app.streams import frame
@@ -79,6 +81,16 @@ def _wait(
 
 
 GzipSent = Annotated[bool, Query(alias="gzip", description="Compress the live events.")]
+
+
+async def _one_of_the_viewers(caller: Caller, api: Parts) -> AsyncGenerator[None]:
+    with api.viewers.one_of(caller):
+        yield
+
+
+VIEWS = [Depends(_one_of_the_viewers)]
+"""The `dependencies` of a route that lets somebody follow an answer."""
+
 CursorSent = Annotated[Cursor, Depends(_cursor)]
 WaitSent = Annotated[timedelta | None, Depends(_wait)]
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Generator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from chat_app.api.packing import packed
-from chat_app.errors import LogUnavailable
+from chat_app.errors import LogUnavailable, RateLimited
+from chat_app.identity.identity import Identity, UserId
 from chat_app.streams import frame
 from chat_app.streams.follower import Follower
 
@@ -25,16 +28,44 @@ HEADERS = {
 }
 
 
+_COME_BACK = timedelta(seconds=1)
+
+
 class ServerGoesAway(Exception):
     """Ends a response that is not complete; its client comes back."""
 
 
 class Viewers:
-    """The responses under way in this process."""
+    """The responses under way in this process.
 
-    def __init__(self) -> None:
+    Args:
+        most: How many one user may have; 0 for any number.
+    """
+
+    def __init__(self, *, most: int = 0) -> None:
         self._sending: set[asyncio.Future[None]] = set()
         self._leaving = False
+        self._most = most
+        self._of = Counter[UserId]()  # requests whose response may be one of these, by user
+
+    @contextmanager
+    def one_of(self, identity: Identity) -> Generator[None]:
+        """Count a request until its response has ended.
+
+        Raises:
+            RateLimited: The user has as many as one may have.
+        """
+        user = identity.user_id
+        if self._most and self._of[user] >= self._most:
+            msg = f"at most {self._most} connections at the same time"
+            raise RateLimited(msg, retry_after=_COME_BACK)
+        self._of[user] += 1
+        try:
+            yield
+        finally:
+            self._of[user] -= 1
+            if not self._of[user]:
+                del self._of[user]
 
     def add(self, sending: "asyncio.Future[None]") -> None:
         """Count a response until it ends; one that comes too late is broken off at once."""

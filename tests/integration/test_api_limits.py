@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,33 @@ async def test_too_many_answers_at_the_same_time_are_refused(tmp_path: Path) -> 
     assert other.status == 200
 
 
+async def test_too_many_viewers_at_the_same_time_are_refused_until_one_leaves(
+    tmp_path: Path,
+) -> None:
+    live = "/api/chat?chatId=c"
+    async with limited(tmp_path, max_viewers=2) as caller:
+        await post(caller, OPEN, chat="c")
+        headers = {"cookie": caller.cookie}
+        async with AsyncExitStack() as stack:
+            for _ in range(2):
+                watching = request(caller.app, live, method="GET", headers=headers)
+                exchange = await stack.enter_async_context(watching)
+                assert (await exchange.start())["status"] == 200
+            refused = [await caller.ask("GET", live), await post(caller, SHORT, chat="d")]
+            nothing_written = await caller.ask("GET", "/api/chats/d")
+            stranger = await visitor(caller.app)
+            other = await post(stranger, SHORT, chat="d")
+        with anyio.fail_after(TOO_LONG):  # to leave takes the server a moment
+            while (accepted := await post(caller, SHORT, chat="d")).status == 429:
+                pass
+        await caller.ask("POST", "/api/chat/c/stop")
+
+    assert {refusal(answer) for answer in refused} == {(429, "rate_limited")}
+    assert refused[0].headers["retry-after"] == "1"
+    assert refusal(nothing_written) == (404, "chat_not_found")
+    assert (other.status, accepted.status) == (200, 200)
+
+
 async def test_a_chat_that_is_too_long_takes_no_more_prompts(tmp_path: Path) -> None:
     async with limited(tmp_path, max_chat_messages=3) as caller:
         accepted = [await caller.send(SHORT, message=f"q{number}") for number in range(2)]
@@ -129,6 +156,7 @@ async def test_no_limit_is_no_limit(tmp_path: Path) -> None:
         "max_requests_per_minute": 0,
         "max_guests_per_minute": 0,
         "max_open_streams": 0,
+        "max_viewers": 0,
         "max_chat_messages": 0,
         "connection_lifetime": 0,
     }

@@ -37,6 +37,7 @@ async def test_nobody_who_watches_an_answer_notices_a_rolling_restart(
         "REDIS_URL": redis_server.url,
         "LOG_PREFIX": uuid4().hex,
         "MAX_OPEN_STREAMS": "0",
+        "MAX_VIEWERS": "0",
         "MAX_PROMPTS_PER_MINUTE": "0",
         "MAX_REQUESTS_PER_MINUTE": "0",
     }
