@@ -1,6 +1,7 @@
 """A database that is away: said in words of our own, and over when it is back."""
 
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from chat_app.config import Settings
 from chat_app.errors import ChatNotFound, DatabaseUnavailable
 from chat_app.identity.identity import Identity, UserId
 from chat_app.identity.sessions import Sessions
+from tests.support.app_server import AppServer, running
 from tests.support.asgi import request
+from tests.support.caller import Caller, events, rows
 from tests.support.databases import postgres_server
 
 pytestmark = pytest.mark.anyio
@@ -117,3 +120,28 @@ async def test_a_request_during_an_outage_is_told_to_come_back(
     assert start["status"] == 503
     assert (b"retry-after", b"1") in start["headers"]
     assert b'"database_unavailable"' in body
+
+
+def test_an_answer_whose_database_is_locked_ends_when_it_is_saved_and_not_before(
+    tmp_path: Path,
+) -> None:
+    server = AppServer(folder=tmp_path)
+    saved = "SELECT status FROM message WHERE role = 'assistant'"
+    with running(server), Caller(server) as caller:
+        with caller.send(server, "/demo tokens=20 rate=20 words=1", chat="c") as answer:
+            seen = next(answer)
+            with closing(sqlite3.connect(tmp_path / "chat.db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                while "finish-step" not in kinds(seen):
+                    seen += next(answer)
+                before = rows(server, saved)
+                other.execute("ROLLBACK")
+            seen += b"".join(answer)
+
+        assert before == []
+        assert rows(server, saved) == [("complete",)]
+        assert kinds(seen)[-1] == "finish"
+
+
+def kinds(data: bytes) -> list[str]:
+    return [event["type"] for event in events(data)]
