@@ -10,6 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+ENDS = {"done", "stopped", "failed", "interrupted"}
 CHAT_URL = re.compile(r"/chat/[0-9a-f]+$")
 
 
@@ -61,8 +62,12 @@ class ChatPage:
         )
 
     def has_status(self, status: str) -> None:
-        """Wait until the answer says that it is `status`."""
+        """Wait until the answer says that it is `status`; if that is an end, until all know it."""
         expect(self.answer).to_have_attribute("data-status", status)
+        if status in ENDS:
+            # The stream tells it first; what is idle or done with comes with the stored message.
+            messages = self.page.get_by_test_id("messages")
+            expect(messages).to_have_attribute("data-answering", "false")
 
     def stored(self) -> list[tuple[str, str, str]]:
         """Role, text and status of each message of this chat in the database."""
