@@ -15,6 +15,8 @@ from chat_app.streams.outages import STORE_ERRORS
 
 _logger = logging.getLogger(__name__)
 
+_AT_ONCE = 100  # put off in one piece; between two of them other work goes on
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
@@ -76,16 +78,18 @@ class Leases:
             ]
             try:
                 async with asyncio.timeout(2 * pause):
-                    await self._docket.replace_many(calls)
+                    await self._docket.replace_many(calls, chunk_size=_AT_ONCE)
             except STORE_ERRORS as error:  # it is told when it is back
                 _logger.info("%s generations are not in the queue: %r", len(calls), error)
+            except Exception:  # outermost frame of the task: without it nothing would be renewed
+                _logger.exception("%s generations could not be put off", len(calls))
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._added.wait()
 
 
-def when_disconnected(act: Callable[[], None]) -> Dependency[None]:
-    """What a worker has to be given to have `act` called when it loses the store, or ends.
+def connection(*, made: Callable[[], None], lost: Callable[[], None]) -> Dependency[None]:
+    """What a worker has to be given to tell when it has reached the store, and lost it, or ends.
 
     It waits for all it does then, for as long as that takes, before it connects again.
     """
@@ -94,10 +98,11 @@ def when_disconnected(act: Callable[[], None]) -> Dependency[None]:
         @classmethod
         @asynccontextmanager
         async def worker_lifecycle(cls, _docket: Docket, _worker: Worker) -> AsyncGenerator[None]:
+            made()
             try:
                 yield
             finally:
-                act()
+                lost()
 
         async def __aenter__(self) -> None:
             """Nothing is needed for a task."""

@@ -6,10 +6,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 from chat_app.errors import (
     ChatNotFound,
+    DatabaseUnavailable,
     Fenced,
+    LogUnavailable,
     StreamClosed,
     StreamNotFound,
 )
@@ -24,7 +27,9 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = timedelta(milliseconds=100)
 _LONGEST_PAUSE = timedelta(seconds=5)
-"""Between two tries to save a reply; each pause is twice the one before."""
+"""Between two tries to begin, or to save a reply; each pause is twice the one before."""
+
+T = TypeVar("T")
 
 
 class Producer:
@@ -79,18 +84,21 @@ class Producer:
                 knew, before it is written again.
         """
         try:
-            assignment = await self._store.claim(identity, stream_id)
-            if assignment.outcome is None and await self._is_lost(stream_id, assignment):
+            assignment = await _patiently(partial(self._store.claim, identity, stream_id))
+            lost = partial(self._is_lost, stream_id, assignment)
+            if assignment.outcome is None and await _patiently(lost):
                 await self._log.delete(stream_id)
                 await self._keep_checkpoint(identity, stream_id, assignment)
                 return
-            appender = await self._log.open(
+            open_log = partial(
+                self._log.open,
                 stream_id,
                 token=assignment.token,
                 still_owner=partial(
                     self._may_restore, identity, stream_id, assignment.token, on_store_loss
                 ),
             )
+            appender = await _patiently(open_log)
             try:
                 writing = Writing(appender, assignment)
                 if assignment.outcome is None:
@@ -231,6 +239,18 @@ class Producer:
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
+
+
+async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until the database and the store answer: nobody else would, before the next sweep."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await attempt()
+        except (DatabaseUnavailable, LogUnavailable) as error:
+            _logger.info("a generation waits to begin: %s", error)
+        await asyncio.sleep(pause.total_seconds())
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 async def _until_done(save: Callable[[], Awaitable[None]]) -> None:

@@ -13,12 +13,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from uuid import uuid4
 
 from docket import Docket, TaskKey, Worker
 
 from chat_app.errors import LogUnavailable
-from chat_app.generation.lease import Assigned, Leases, when_disconnected
+from chat_app.generation.lease import Assigned, Leases, connection
 from chat_app.generation.producer import Producer
 from chat_app.identity.identity import Identity, UserId
 from chat_app.streams.model import StreamId
@@ -27,7 +28,8 @@ from chat_app.streams.outages import STORE_ERRORS
 _logger = logging.getLogger(__name__)
 
 _TASK = "generate"
-_PATIENCE = 2.0  # seconds from one request to end to the next
+_PATIENCE = 2.0  # seconds from one request to end to the next, and for the store at the end
+_SAVING = 3  # times as long for a generation, which may be saving what it has
 _RESTART = timedelta(seconds=1)
 """Until a worker that ended is started again."""
 
@@ -45,9 +47,10 @@ class Generations:
         self._watching: dict[asyncio.Task[None], Assigned] = {}  # the worker's own tasks
         self._left: list[Assigned] = []  # put back into the queue by `leave`
         self._leaving: asyncio.Task[None] | None = None  # awaited by whoever opened this
+        self._connected = False  # the worker is
         self._leases = Leases(docket, task=_TASK, lasting=worker.redelivery_timeout)
         docket.register(self._generate, names=[_TASK])
-        worker.dependencies = {"connection": when_disconnected(self._detach)}
+        worker.dependencies = {"connection": connection(made=self._attach, lost=self._detach)}
         self._working = asyncio.create_task(_work(worker), name="generations")
 
     def stays(self) -> None:
@@ -85,7 +88,7 @@ class Generations:
         assigned = Assigned(key=key, user_id=user_id, stream_id=stream_id)
         if key in self._running:
             # The lease ran out, or it was lost, and the generation was not.
-            self._leases.hold(assigned)
+            self._hold(assigned)
             return
         watching = asyncio.current_task()
         assert watching is not None  # noqa: S101 # Docket runs every task in an asyncio task
@@ -95,6 +98,8 @@ class Generations:
         self._watching[watching] = assigned
         if self._leaving is not None:
             generating.cancel()  # the worker took it from the queue a moment before
+        elif not self._connected:
+            self._detach()  # the connection was lost while this came through it
         try:
             await asyncio.shield(generating)
         finally:
@@ -104,7 +109,7 @@ class Generations:
         await self._producer.produce(
             Identity(user_id=UserId(assigned.user_id)),
             StreamId(assigned.stream_id),
-            on_store_loss=lambda: self._leases.hold(assigned),
+            on_store_loss=lambda: self._hold(assigned),
         )
 
     def _ended(self, assigned: Assigned, generating: "asyncio.Task[None]") -> None:
@@ -113,10 +118,18 @@ class Generations:
         if generating.cancelled():
             self._left.append(assigned)
 
+    def _hold(self, assigned: Assigned) -> None:
+        if assigned.key in self._running:  # else it has ended since
+            self._leases.hold(assigned)
+
+    def _attach(self) -> None:
+        self._connected = True
+
     def _detach(self) -> None:
         """Go on with what runs while the worker has no connection, and let it make a new one."""
+        self._connected = False
         for watching, assigned in list(self._watching.items()):
-            self._leases.hold(assigned)
+            self._hold(assigned)
             watching.cancel()
 
     def leave(self) -> "asyncio.Task[None]":
@@ -133,11 +146,14 @@ class Generations:
 
     async def _hand_over(self) -> None:
         # From here on the worker reads nothing from the queue.
-        while self._running or not self._working.done():
+        for number in count():
             # More than once: a library may lose a cancellation that comes beside its own time-out.
-            for ending in (ends := [self._working, *self._running.values()]):
+            running = list(self._running.values())
+            for ending in (self._working, *(running if number % _SAVING == 0 else ())):
                 ending.cancel()
-            await asyncio.wait(ends, timeout=_PATIENCE)
+            await asyncio.wait([self._working, *running], timeout=_PATIENCE)
+            if self._working.done() and not self._running:
+                break
         await self._leases.close()
         # Not before: the worker itself could be given what is put back.
         await asyncio.gather(*map(self._put_back, self._left))
@@ -147,7 +163,7 @@ class Generations:
     async def _put_back(self, left: Assigned) -> None:
         again = self._docket.replace(_TASK, when=datetime.now(UTC), key=left.key)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(min(self._patience, _PATIENCE)):
                 await again(left.user_id, left.stream_id)
         except STORE_ERRORS as error:
             # It is found all the same, when this worker's lease has run out.
@@ -189,6 +205,11 @@ async def open_generations(
     """
     if url.startswith("memory://"):
         url = f"memory://{uuid4().hex}"  # of this application alone, even in a shared process
+    else:
+        # Else the worker would wait for ever on a connection that died without a word.
+        url += f"{'&' if '?' in url else '?'}socket_timeout={patience.total_seconds():g}"
+        # One of its connections only waits, for what is not used here, and complains of time-outs.
+        logging.getLogger("docket.strikelist").setLevel(logging.ERROR)
     async with (
         Docket(name=name, url=url, heartbeat_interval=timedelta(seconds=1)) as docket,
         Worker(

@@ -1,24 +1,32 @@
 """Generations as tasks: done once, somewhere, also when a process ends in the middle."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
+from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
 import pytest
 from docket import Docket, Worker
+from redis.asyncio import Redis
 
 from chat_app.chats.database import Database
-from chat_app.errors import LogUnavailable
+from chat_app.chats.models import Claim
+from chat_app.chats.streams import StreamRepository
+from chat_app.errors import DatabaseUnavailable, LogUnavailable
 from chat_app.generation.llm import Finish
-from chat_app.generation.task import Generations
+from chat_app.generation.producer import Producer
+from chat_app.generation.task import Generations, open_generations
 from chat_app.identity.identity import Identity
+from chat_app.streams.model import StreamId
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.server_process import NEVER, TOO_LONG, ServerProcess, server_process, text_of
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.anyio
 
@@ -217,3 +225,92 @@ async def test_a_worker_that_loses_a_request_to_end_is_asked_again(here: ServerP
             await generations.leave()
 
     assert worker.lost == 2
+
+
+async def test_a_worker_whose_connections_died_without_a_word_makes_new_ones(
+    own_redis: RedisServer, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    async with (
+        TcpProxy(port=own_redis.port) as proxy,
+        server_process(f"redis://127.0.0.1:{proxy.port}", database, model) as here,
+        here.working() as generations,
+    ):
+        stream_id = await here.ask(alice)
+        proxy.swallow_all()
+        with anyio.fail_after(TOO_LONG):
+            while True:
+                with suppress(LogUnavailable):
+                    await generations.schedule(alice, stream_id)
+                    break
+            await model.asked()
+        model.say("To the sea.", Finish())
+
+        assert text_of(await here.everything(stream_id)) == "To the sea."
+
+
+class AwayAtFirst(StreamRepository):
+    """A database that does not answer the first claim."""
+
+    away = True
+
+    async def claim(self, identity: Identity, stream_id: StreamId) -> Claim:
+        if self.away:
+            self.away = False
+            raise DatabaseUnavailable("away")
+        return await super().claim(identity, stream_id)
+
+
+async def test_a_generation_that_cannot_begin_tries_again(
+    database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    streams = AwayAtFirst(database)
+    async with server_process("memory://", database, model, streams=streams) as here:
+        stream_id = await here.ask(alice)
+        async with here.working() as generations:
+            await generations.schedule(alice, stream_id)
+            model.say("To the sea.", Finish())
+
+            assert text_of(await here.everything(stream_id)) == "To the sea."
+
+
+class Worked(Producer):
+    """Has nothing to write."""
+
+    def __init__(self) -> None:
+        self.on_store_loss: dict[StreamId, Callable[[], None]] = {}
+        self.began = {StreamId(name): anyio.Event() for name in ("first", "second")}
+
+    async def produce(
+        self,
+        identity: Identity,
+        stream_id: StreamId,
+        *,
+        on_store_loss: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.on_store_loss[stream_id] = on_store_loss
+        self.began[stream_id].set()
+
+
+async def test_what_has_ended_holds_no_lease(redis_url: str, alice: Identity) -> None:
+    producer, name = Worked(), uuid4().hex
+    second = timedelta(seconds=1)
+    async with (
+        Redis.from_url(redis_url) as client,
+        open_generations(
+            redis_url,
+            producer,
+            name=name,
+            concurrency=1,
+            redelivery_timeout=second,
+            patience=second,
+        ) as generations,
+    ):
+        with anyio.fail_after(TOO_LONG):
+            for stream_id, began in producer.began.items():  # one after the other
+                await generations.schedule(alice, stream_id)
+                await began.wait()
+
+        producer.on_store_loss[StreamId("first")]()
+        await anyio.wait_all_tasks_blocked()
+
+        assert await client.zcard(f"{name}:queue") == 0
