@@ -71,11 +71,15 @@ function tellElsewhere(chatId, chatTitle, ending, onReturn) {
     { once: true },
   );
   if (!("Notification" in window) || Notification.permission !== "granted") return;
-  const notification = new Notification(chatTitle || title, { body: ending, tag: chatId });
-  notification.onclick = () => {
-    window.focus();
-    notification.close();
-  };
+  try {
+    const notification = new Notification(chatTitle || title, { body: ending, tag: chatId });
+    notification.onclick = () => {
+      window.focus();
+      notification.close();
+    };
+  } catch {
+    // Chrome on Android has the constructor and refuses it; the mark in the title has to do there.
+  }
 }
 
 function isUndecided() {

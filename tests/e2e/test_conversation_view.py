@@ -260,6 +260,32 @@ def test_an_answer_that_ends_unseen_notifies_who_wanted_it(
     expect(chat.page.get_by_test_id("offer")).to_have_count(0)
 
 
+def test_an_answer_that_ends_unseen_is_shown_where_notifications_cannot_be_made(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    permit_notifications(chat.page, "granted")
+    model.script(in_two_steps("First, ", "then."))
+    chat.send("Go on")
+    chat.reads("First, ")
+    chat.page.evaluate(
+        """() => {
+          window.Notification = class {
+            static permission = "granted";
+            constructor() { throw new TypeError("Illegal constructor"); }
+          };
+        }"""
+    )
+    chat.page.evaluate(HIDE, arg=True)
+
+    model.release()
+    model.release()
+
+    chat.page.wait_for_function("() => document.title.startsWith('● ')")
+    chat.page.evaluate(HIDE, arg=False)
+    chat.has_status("done")
+    chat.reads("First, then.")
+
+
 def test_a_long_chat_shows_its_end_first_and_the_rest_as_the_reader_goes_back(
     chat: ChatPage,
 ) -> None:
