@@ -12,8 +12,8 @@ from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, 
 from tests.support.programs import CHROMIUM, find
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy_in_thread
 
-LIVE_AGAIN = 5
-"""Seconds: two missed heartbeats of two, and a new connection."""
+LIVE_AGAIN = 15
+"""Seconds, of which it needs five: two missed heartbeats of two, and a new connection."""
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_a_refresh_before_the_first_delta_loses_nothing(
 
     chat.page.reload()
 
-    expect(chat.page.get_by_test_id("thinking")).to_be_visible(timeout=2_000)
+    expect(chat.page.get_by_test_id("thinking")).to_be_visible()
     goes_on_to_the_end(chat, model, seen="")
 
 
@@ -53,7 +53,7 @@ def test_a_refresh_in_the_middle_shows_the_text_so_far_and_goes_on(
 
     chat.page.reload()
 
-    chat.reads("".join(FIRST), within=2)
+    chat.reads("".join(FIRST))
     goes_on_to_the_end(chat, model, seen="".join(FIRST))
 
 
@@ -66,7 +66,7 @@ def test_a_refresh_just_before_the_end_shows_it_all(chat: ChatPage, model: OpenA
 
     chat.page.reload()
 
-    chat.reads(WHOLE, within=2)
+    chat.reads(WHOLE)
     chat.has_status("streaming")
     goes_on_to_the_end(chat, model, seen=WHOLE)
 
@@ -128,7 +128,7 @@ def test_a_refresh_after_the_end_starts_nothing(chat: ChatPage, model: OpenAISer
     chat.page.reload()
 
     chat.has_status("done")
-    chat.reads(before[-1][1], within=2)
+    chat.reads(before[-1][1])
     expect(chat.page.get_by_test_id("send")).to_be_visible()
     assert chat.stored() == before
     assert len(model.requests) == 1
@@ -144,7 +144,7 @@ def test_a_second_device_joins_in_mid_answer_and_both_see_the_end(
 
     second = ChatPage(context.new_page(), database=chat.database)
     second.open(chat.page.url)
-    second.reads("".join(FIRST), within=5)
+    second.reads("".join(FIRST))
     model.release()
     model.release()
 
