@@ -3,8 +3,13 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 
 from chat_app.chats.chat_list import ChatList
@@ -56,6 +61,16 @@ def services() -> Services:
         msg = "the application has not started"
         raise RuntimeError(msg)
     return _opened[-1]
+
+
+@contextmanager
+def serving(opened: Services) -> Generator[None]:
+    """Have `services` give these."""
+    _opened.append(opened)
+    try:
+        yield
+    finally:
+        _opened.remove(opened)
 
 
 def calm_the_collector() -> None:
@@ -134,8 +149,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             rates=rates,
         )
         calm_the_collector()
-        _opened.append(opened)
-        stack.callback(_opened.remove, opened)
+        stack.enter_context(serving(opened))
         yield opened
 
 

@@ -6,15 +6,15 @@ import reflex as rx
 from reflex.event import EventType
 
 from chat_app.bootstrap import services
-from chat_app.chats.models import ChatId, StreamRecord
+from chat_app.chats.models import ChatId
 from chat_app.errors import ChatAppError, ChatNotFound, DatabaseUnavailable, TurnInProgress
 from chat_app.identity.identity import Identity
 from chat_app.turn import Turn
 from chat_app.turns import Turns
 from chat_app.ui.session import SessionState, identify
-from chat_app.ui.shown import MISHAPS, ShownMessage, shown_messages, unanswered_stream
+from chat_app.ui.shown import ShownMessage, end_of, shown_messages, trouble_of, unanswered_stream
 from chat_app.ui.sidebar import SidebarState
-from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
+from chat_app.ui.trouble import NO_TROUBLE, STALE, Trouble, explain
 
 _FIRST, _STEP = 12, 60
 """So many messages are shown at first, and more at a time as the reader goes back. All that is shown
@@ -58,21 +58,18 @@ class ConversationState(rx.State):
     @rx.event
     async def start_new_chat(self) -> None:
         """Show an empty page that becomes a chat with its first prompt."""
-        if await self._visitor() is None:
-            return
         self._leave()
-        self.view = "new"
+        if await self._visitor() is not None:
+            self.view = "new"
 
     @rx.event
     async def open_chat(self) -> None:
         """Show the chat of the URL, and pick up its answer if one is open."""
-        identity = await self._visitor()
-        if identity is None:
-            return
         chat_id = _last_segment(self.router.url.path)
         if chat_id != self.shown_chat_id:
-            self._leave()
-        await self._show(identity, chat_id)
+            self._leave(chat_id)
+        if identity := await self._visitor():
+            await self._show(identity, chat_id)
 
     @rx.event
     async def send(self, text: str, message_id: str) -> EventType[()] | None:
@@ -225,8 +222,10 @@ class ConversationState(rx.State):
         """What is to answer; None for what answers by default."""
         return (await self.get_state(SessionState)).answering_model or None
 
-    def _leave(self) -> None:
-        self.shown_chat_id = self.title = self.ended = self.owed_id = ""
+    def _leave(self, chat_id: str = "") -> None:
+        """Take away what is shown, in favour of another chat; what is sent now belongs to that."""
+        self.view, self.shown_chat_id = "loading", chat_id
+        self.title = self.ended = self.owed_id = ""
         self.messages = []
         self.earlier, self.shown_at_most = 0, _FIRST
         self.answering = False
@@ -235,21 +234,30 @@ class ConversationState(rx.State):
     async def _show(self, identity: Identity, chat_id: str) -> None:
         try:
             chat = await services().chats.read_chat(identity, ChatId(chat_id))
-        except ChatAppError as error:
+        except ChatNotFound:
             self._leave()
-            self.view = "not_found" if isinstance(error, ChatNotFound) else "unavailable"
+            self.view = "not_found"
+            return
+        except ChatAppError:
+            if self.view == "chat" and self.shown_chat_id == chat_id:
+                self.send_trouble = self.send_trouble if self.send_trouble.code else STALE
+            else:
+                self._leave(chat_id)
+                self.view = "unavailable"
             return
         stream = unanswered_stream(chat)
         self.view = "chat"
         self.shown_chat_id = chat.id
+        if self.send_trouble.code == STALE.code:
+            self.send_trouble = NO_TROUBLE
         self.title = chat.title
         shown = shown_messages(chat, stream)
         self.messages = shown[-self.shown_at_most :]
         self.earlier = len(shown) - len(self.messages)
         self.answering = stream is not None and stream.outcome is None
-        self.ended = "" if self.answering else _end_of(self.messages, stream)
+        self.ended = "" if self.answering else end_of(self.messages, stream)
         self.owed_id = "" if stream is None else stream.reply_id
-        self.trouble = _trouble_of(stream, self.messages)
+        self.trouble = trouble_of(stream, self.messages)
 
     def _refuse(self, error: ChatAppError) -> None:
         self.refusals += 1
@@ -262,22 +270,6 @@ def chat_of_prompt(message_id: str, *, shown_chat_id: str) -> str:
     A server that restarted remembers no id it made up; the browser sends the prompt's again.
     """
     return shown_chat_id or message_id
-
-
-def _end_of(messages: list[ShownMessage], stream: StreamRecord | None) -> str:
-    """How the newest answer ended: as the stream that owes one did, else as the last message."""
-    if stream is not None and stream.outcome is not None:
-        return stream.outcome
-    return messages[-1].status if messages else ""
-
-
-def _trouble_of(stream: StreamRecord | None, messages: list[ShownMessage]) -> Trouble:
-    """Why there is no whole answer; a partial says by itself that it was stopped or cut off."""
-    if stream is None or stream.outcome not in MISHAPS:
-        return NO_TROUBLE
-    if stream.outcome != "failed" and messages[-1].id == stream.reply_id:
-        return NO_TROUBLE
-    return explain(stream.error_code or stream.outcome)
 
 
 def _after_sending(chat_id: str, *, is_new: bool) -> EventType[()]:

@@ -106,7 +106,7 @@ def _foot() -> rx.Component:
         rx.el.div(id="connection"),  # an answer puts here what is to be said of its own
         rx.cond(ConversationState.send_trouble.code != "", _send_trouble()),
         composer(
-            ready=ConversationState.view != "loading",
+            ready=~rx.Var.create(["loading", "unavailable"]).contains(ConversationState.view),
             answering=ConversationState.answering,
             ended=ConversationState.ended,
             accepted=ConversationState.accepted,

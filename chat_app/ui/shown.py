@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat_app.chats.models import Chat, Message, MessageId, StreamRecord
+from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
 
 MISHAPS = ("stopped", "failed", "interrupted")
 _SECOND = 1000  # ms
@@ -90,6 +91,22 @@ def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage
             )
         )
     return shown
+
+
+def end_of(messages: list[ShownMessage], stream: StreamRecord | None) -> str:
+    """How the newest answer ended: as the stream that owes one did, else as the last message."""
+    if stream is not None and stream.outcome is not None:
+        return stream.outcome
+    return messages[-1].status if messages else ""
+
+
+def trouble_of(stream: StreamRecord | None, messages: list[ShownMessage]) -> Trouble:
+    """Why there is no whole answer; a partial says by itself that it was stopped or cut off."""
+    if stream is None or stream.outcome not in MISHAPS:
+        return NO_TROUBLE
+    if stream.outcome != "failed" and messages[-1].id == stream.reply_id:
+        return NO_TROUBLE
+    return explain(stream.error_code or stream.outcome)
 
 
 def reasoning_of(message: Message) -> str:

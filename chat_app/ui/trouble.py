@@ -13,6 +13,12 @@ class Trouble:
 
 
 NO_TROUBLE = Trouble(code="", cause="", remedy="")
+STALE = Trouble(
+    code="stale",
+    cause="The chat cannot be read right now.",
+    remedy="What you see may not be the newest.",
+)
+"""A chat that is shown could not be read anew."""
 
 _WORDS = {
     "turn_in_progress": (

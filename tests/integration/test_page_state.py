@@ -1,0 +1,78 @@
+"""What the page knows and does on the server, with a real database behind it."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chat_app.bootstrap import Services, open_services, serving
+from chat_app.chats.database import open_database
+from chat_app.chats.repository import ChatRepository
+from chat_app.config import Settings
+from chat_app.ui.conversation import ConversationState
+from tests.support.page_visit import PageVisit
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncGenerator[Services]:
+    """The application, answered by the demo model."""
+    async with open_services(Settings(database_url=f"sqlite:///{tmp_path / 'chat.db'}")) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def blind(opened: Services, tmp_path: Path) -> AsyncGenerator[Services]:
+    """The same, when it cannot read a chat."""
+    async with open_database(f"sqlite:///{tmp_path / 'nowhere' / 'chat.db'}") as away:
+        yield replace(opened, chats=ChatRepository(away))
+
+
+@pytest.fixture
+async def visit(opened: Services) -> PageVisit:
+    return await PageVisit.begin(opened)
+
+
+async def asked(visit: PageVisit, message_id: str) -> ConversationState:
+    """A conversation with one prompt, opened at the address of its chat."""
+    conversation = await visit.state(ConversationState)
+    await conversation.start_new_chat()
+    await conversation.send("/demo tokens=1 rate=0", message_id)
+    visit.go(f"/chat/{message_id}")
+    await conversation.open_chat()
+    return conversation
+
+
+async def test_a_chat_that_cannot_be_read_anew_stays_and_says_so(
+    visit: PageVisit, blind: Services
+) -> None:
+    conversation = await asked(visit, "holiday")
+
+    for read_anew in (lambda: conversation.take_over("completed", ""), conversation.open_chat):
+        with serving(blind):
+            await read_anew()
+
+        assert (conversation.view, conversation.shown_chat_id) == ("chat", "holiday")
+        assert conversation.messages[0].id == "holiday"
+        assert conversation.send_trouble.code == "stale"
+    await conversation.open_chat()
+    assert conversation.send_trouble.code == ""
+
+
+async def test_a_chat_that_was_never_read_is_the_one_that_is_tried_again(
+    visit: PageVisit, blind: Services
+) -> None:
+    conversation = await asked(visit, "holiday")
+    visit.go("/")
+    await conversation.start_new_chat()
+    visit.go("/chat/holiday")
+
+    with serving(blind):
+        await conversation.open_chat()
+
+    assert (conversation.view, conversation.shown_chat_id) == ("unavailable", "holiday")
+    assert conversation.messages == []
+    await conversation.open_chat()
+    assert conversation.view == "chat"
