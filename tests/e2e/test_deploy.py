@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.chat_page import ChatPage
-from tests.support.app_server import AppServer, running
+from tests.support.app_server import AppServer, running_together
 from tests.support.load_balancer import LoadBalancer
 from tests.support.openai_server import (
     ROLE,
@@ -45,7 +45,7 @@ def model() -> Iterator[OpenAIServer]:
 def pair(
     tmp_path: Path, balancer: LoadBalancer, redis_server: RedisServer, model: OpenAIServer
 ) -> Iterator[Pair]:
-    """Two whole applications, page and all, at one address."""
+    """Two servers at one address: the whole application, and one without the page's files."""
     address = f"http://127.0.0.1:{balancer.port}"
     settings = {
         "REDIS_URL": redis_server.url,
@@ -56,12 +56,10 @@ def pair(
         "MODEL_API_BASE": model.base_url,
         "MODEL_API_KEY": "test-key",
     }
-    first, second = (
-        AppServer(folder=tmp_path, mode="prod", port=port, settings=settings)
-        for port in balancer.ports
-    )
-    # One after the other: each builds the page, in the same folder.
-    with running(first), running(second):
+    one, other = balancer.ports
+    first = AppServer(folder=tmp_path, mode="prod", port=one, settings=settings)
+    second = AppServer(folder=tmp_path, port=other, settings=settings)
+    with running_together(first, second):
         yield first, second
 
 
