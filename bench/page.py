@@ -103,6 +103,8 @@ def main() -> None:
             ),
             *_prompt(browser, app),
             *_flushed_answer(browser, app, model),
+            *_growing_block(browser, app, model, "list", _list()),
+            *_growing_block(browser, app, model, "table", _table()),
             *_reloads(browser, app, model),
             *_long_chat(browser, app, model),
         ]
@@ -174,6 +176,33 @@ def _flushed_answer(browser: Browser, app: AppServer, model: OpenAIServer) -> It
             unit="",
             budget=0,
         )
+
+
+def _growing_block(
+    browser: Browser, app: AppServer, model: OpenAIServer, kind: str, text: str
+) -> Iterator[Figure]:
+    """An answer of 8 KB in 400 pieces that is one block, which grows to its end."""
+    with tab(browser, app) as chat:
+        model.script(_paced(text))
+        chat.send("What is there on the way?")
+        with traced(browser, chat.page) as tasks:
+            _pace(model)
+            chat.reads(text)
+            chat.has_status("done")
+        label = f"8 KB {kind} in 400 flushes: "
+        yield Figure(what=f"{label}main thread", value=sum(tasks) / 1000, unit="s", budget=3)
+        yield Figure(what=f"{label}tasks over 50 ms", value=_long(tasks), unit="")
+
+
+def _list() -> str:
+    lines = (f"- item {number} of some words and `code{number}`\n" for number in range(400))
+    return "".join(lines)[: _FLUSHES * _FLUSH_CHARS]
+
+
+def _table() -> str:
+    head = "| number | what | how |\n|--:|:--|:--|\n"
+    rows = (f"| {number} | some words | `code{number}` |\n" for number in range(400))
+    return (head + "".join(rows))[: _FLUSHES * _FLUSH_CHARS]
 
 
 def _reloads(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[Figure]:

@@ -7,6 +7,7 @@ from reflex_base.components.component import field
 for _name in (
     "stream_client.js",
     "attach.js",
+    "pacer.js",
     "markdown.jsx",
     "code_block.jsx",
     "highlight.js",

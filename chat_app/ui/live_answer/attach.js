@@ -6,6 +6,7 @@
  */
 import { onReturn } from "$/public/resumable-fetch.js";
 
+import { Pacer } from "./pacer.js";
 import { StreamClient } from "./stream_client.js";
 
 /** How long an answer nobody shows is still followed: longer than a remount, shorter than a walk. */
@@ -30,7 +31,7 @@ class FollowedAnswer {
   #key;
   #client;
   #listeners = new Set();
-  #frame = null;
+  #pacer = new Pacer(() => this.#flush());
   #linger = null;
   #again = null;
   #reported = 0;
@@ -41,7 +42,7 @@ class FollowedAnswer {
     this.#client = new StreamClient({
       streamId,
       open: (after, signal, wait) => fetchEvents(url, { after, streamId, wait }, signal),
-      onChange: () => this.#schedule(),
+      onChange: () => this.#pacer.request(),
     });
     this.#stopWaking = onReturn(() => this.#client.wake());
     this.#client.follow();
@@ -71,16 +72,7 @@ class FollowedAnswer {
     return true;
   }
 
-  /** Renders at most once per frame; frames stop in a hidden page, where a timer does as well. */
-  #schedule() {
-    if (this.#frame !== null) return;
-    this.#frame = document.hidden
-      ? setTimeout(this.#flush, 200)
-      : requestAnimationFrame(this.#flush);
-  }
-
-  #flush = () => {
-    this.#frame = null;
+  #flush() {
     const { status, text, reasoning, thoughtMs, outcome, code, settled, reports } = this.#client;
     this.snapshot = { status, text, reasoning, thoughtMs, outcome, code, settled, reports };
     for (const listener of this.#listeners) listener();
@@ -88,7 +80,7 @@ class FollowedAnswer {
     const unreachable = status === "disconnected" && code === null;
     // Not all at the same moment: the server may be about to recover.
     if (unreachable) this.#again = setTimeout(() => this.retry(), AGAIN_MS * (0.5 + Math.random()));
-  };
+  }
 
   #end() {
     clearTimeout(this.#again);
