@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, ending, texts
@@ -104,6 +104,45 @@ def test_formulas_are_set_and_money_and_code_are_left_alone(
     expect(chat.answer.locator(".katex")).to_have_count(3)
     expect(chat.answer.locator(".katex-display")).to_have_count(2)
     expect(chat.answer).to_contain_text("It costs $5 or $6, \\(x\\), and")
+
+
+def test_code_with_the_brackets_of_formulas_is_shown_and_copied_as_it_is(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    code = "find . \\( -name a -o -name b \\) -print"
+    model.script(answer(f"\\(a^2\\), and escape \\( so:\n\n~~~sh\n{code}\n~~~\n"))
+    chat.send("Find it")
+    chat.has_status("done")
+
+    expect(chat.answer.locator(".katex")).to_have_count(1)
+    expect(chat.answer.locator("pre")).to_have_text(code)
+    chat.answer.get_by_role("button", name="Copy code").click()
+    expect(chat.answer.get_by_text("Copied")).to_be_attached()
+    assert chat.page.evaluate("navigator.clipboard.readText()") == code
+
+
+def test_a_footnote_is_gone_to_on_the_page_and_each_answer_has_its_own(
+    chat: ChatPage, context: BrowserContext, model: OpenAIServer
+) -> None:
+    text = "See[^1].\n\n" + LONG + "\n\n[^1]: The note.\n"
+    model.script(answer(text), answer(text))
+    for prompt in ("And why?", "And how?"):
+        chat.send(prompt)
+        chat.has_status("done")
+    address = chat.page.url
+    first = chat.page.get_by_test_id("answer").first
+    there, back = first.get_by_role("link", name="1", exact=True), first.get_by_label("Back to")
+
+    there.click()
+
+    expect(back).to_be_in_viewport()
+    expect(first.locator("li:focus")).to_contain_text("The note.")
+    back.click()
+    expect(there).to_be_in_viewport()
+    assert len(context.pages) == 1
+    assert chat.page.url == address
+    ids = chat.page.locator("[data-testid=answer] .md li[id], [data-testid=answer] .md sup [id]")
+    assert len(set(ids.evaluate_all("all => all.map((one) => one.id)"))) == ids.count()
 
 
 def test_a_page_without_code_or_formulas_fetches_nothing_for_them(

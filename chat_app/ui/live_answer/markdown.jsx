@@ -5,7 +5,7 @@
  * Model output is untrusted. HTML in it is shown as text, links are limited to three schemes, and
  * images become links: loading one would tell a stranger who reads what, and when.
  */
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useId, useMemo, useState } from "react";
 import { defaultRehypePlugins, Streamdown } from "streamdown";
 
 import { CodeBlock, InlineCode } from "./code_block.jsx";
@@ -28,13 +28,29 @@ const REHYPE_PLUGINS = [
 const CONTROLS = false;
 const UNFINISHED_LINK = "streamdown:incomplete-link";
 
-function Link({ href, children }) {
+function Link({ href, id, children, "aria-label": label }) {
   if (!href || href === UNFINISHED_LINK) return <span className="md-link">{children}</span>;
+  if (href.startsWith("#")) {
+    return (
+      <a id={id} className="md-link" href={href} aria-label={label} onClick={goThere}>
+        {children}
+      </a>
+    );
+  }
   return (
     <a className="md-link" href={href} target="_blank" rel="noopener noreferrer">
       {children}
     </a>
   );
+}
+
+/** To a footnote or back from it; the address stays that of the chat. */
+function goThere(event) {
+  event.preventDefault();
+  const there = document.getElementById(decodeURIComponent(event.currentTarget.hash.slice(1)));
+  if (!there) return;
+  if (there.tabIndex < 0) there.tabIndex = -1;
+  there.focus();
 }
 
 function ImageLink({ src, alt }) {
@@ -50,6 +66,7 @@ let math = null;
 export function Markdown({ text }) {
   const plugins = useMath(hasFormulas(text));
   const markdown = useMemo(() => (plugins ? withDollars(text) : text), [plugins, text]);
+  const footnotes = useFootnotes(text);
   return (
     <Streamdown
       className="md"
@@ -58,11 +75,19 @@ export function Markdown({ text }) {
       tableMaxHeight={0}
       linkSafety={NO_LINK_MODAL}
       rehypePlugins={REHYPE_PLUGINS}
+      remarkRehypeOptions={footnotes}
       plugins={plugins}
     >
       {markdown}
     </Streamdown>
   );
+}
+
+/** Footnotes begin with 1 in every answer of a page: their ids must not. */
+function useFootnotes(text) {
+  const id = useId().replace(/\W/g, "");
+  const some = text.includes("[^");
+  return useMemo(() => (some ? { clobberPrefix: `answer-${id}-` } : undefined), [some, id]);
 }
 
 /** What renders formulas, once there is one; until it has been fetched they stand as written. */
