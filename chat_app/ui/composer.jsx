@@ -22,7 +22,7 @@ const NO_REPLY = "The server has not answered. Send it again: it stays one messa
  * @param {boolean} props.answering Whether an answer is being written: Send becomes Stop.
  * @param {string} props.ended How the newest answer ended; "" while it is being written.
  * @param {string} props.accepted Id of the newest prompt the server has.
- * @param {number} props.refusals How many prompts the server has refused on this page.
+ * @param {number} props.refusals How many wishes the server has refused on this page.
  * @param {number} props.maxChars The longest prompt that the server takes; 0 while it is not known.
  * @param {(text: string, messageId: string) => void} props.onSend
  * @param {() => void} props.onStop
@@ -53,9 +53,9 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
     setPrompt(newPrompt());
   }, [accepted]);
   useEffect(settleSent, [refusals]);
+  useEffect(() => setStopping(false), [answering, refusals, place]);
   useEffect(() => {
     if (answering) return;
-    setStopping(false);
     setWaitsAt(null);
     if (waitsAt === place && !MISHAPS.has(ended)) send();
   }, [answering]);

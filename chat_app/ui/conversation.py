@@ -38,7 +38,7 @@ class ConversationState(rx.State):
         send_trouble: Why the newest wish was refused.
         owed_id: Id of the reply that is owed.
         accepted: Id of the newest prompt that became a turn.
-        refusals: How many prompts were refused.
+        refusals: How many wishes were refused.
     """
 
     view: str = "loading"
@@ -169,7 +169,7 @@ class ConversationState(rx.State):
         try:
             await services().turns.stop(identity, self.shown_chat_id)
         except ChatAppError as error:
-            self.send_trouble = explain(error.code)
+            self._refuse(error)
 
     @rx.event
     async def take_over(self, outcome: str, code: str) -> EventType[()] | None:
@@ -211,12 +211,15 @@ class ConversationState(rx.State):
     async def _visitor(self) -> Identity | None:
         """Who asks; None when there is nothing left to do but to show why."""
         try:
-            return await identify(self)
+            identity = await identify(self)
         except DatabaseUnavailable as error:
             self._refuse(error)
             if self.view == "loading":
                 self.view = "unavailable"
             return None
+        if identity is None:
+            self.refusals += 1  # what this was to grant is not granted
+        return identity
 
     async def _chosen_model(self) -> str | None:
         """What is to answer; None for what answers by default."""

@@ -34,11 +34,11 @@ _WORDS = {
     "rate_limited": ("Too many messages in a short time.", "Wait a moment, then send again."),
     "log_unavailable": (
         "The store behind the answers cannot be reached.",
-        "Nothing is lost. Send again in a moment.",
+        "Nothing is lost. Try again in a moment.",
     ),
     "database_unavailable": (
         "The database cannot be reached.",
-        "Nothing is lost. Send again in a moment.",
+        "Nothing is lost. Try again in a moment.",
     ),
     "provider_unavailable": ("The model could not be reached, or broke off.", "Ask again."),
     "provider_throttled": ("The model takes no more requests for now.", "Ask again in a minute."),

@@ -126,3 +126,27 @@ def test_a_prompt_that_nobody_answers_goes_back_to_its_writer_and_stays_one_mess
     expect(page.get_by_test_id("prompt-message")).to_have_text("Anybody?")
     expect(chat.prompt).to_have_value("")
     assert len(model.requests) == 1
+
+
+def test_an_answer_can_be_stopped_after_another_chats_was(
+    page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
+) -> None:
+    held = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
+    model.script(held, held)
+    chat = ChatPage(page, database=Path(app.folder) / "chat.db")
+    chat.open()
+    chat.send("First")
+    first = chat.chat_id
+    chat.reads("So far.")
+    page.get_by_test_id("new-chat").click()
+    chat.send("Second")
+    chat.reads("So far.")
+    proxy.hold()
+
+    page.get_by_test_id("stop").click()
+    page.locator(f"[data-chat='{first}']").click()
+    proxy.go_on()
+
+    expect(page.get_by_test_id("prompt-message")).to_have_text("First")
+    page.get_by_test_id("stop").click()
+    chat.has_status("stopped")

@@ -85,6 +85,23 @@ def test_an_answer_waits_for_the_store_and_the_page_says_so_while_it_lasts(
     assert chat.stored()[1:] == [("assistant", words(120), "complete")]
 
 
+def test_a_stop_that_was_refused_can_be_wished_again_when_the_store_is_back(
+    chat: ChatPage, store: RedisServer
+) -> None:
+    chat.send("/demo tokens=2000 rate=20 words=1")
+    expect(chat.answer).to_contain_text("w9 ")
+    stop = chat.page.get_by_test_id("stop")
+    store.stop()
+
+    stop.click()
+
+    expect(chat.page.get_by_test_id("send-trouble")).to_contain_text("Try again in a moment")
+    store.start()
+    expect(chat.page.get_by_test_id("outage")).to_be_hidden()
+    stop.click()
+    chat.has_status("stopped")
+
+
 def test_a_prompt_that_cannot_be_taken_stays_in_the_box_and_can_be_sent_when_the_store_is_back(
     chat: ChatPage, store: RedisServer
 ) -> None:

@@ -76,3 +76,13 @@ async def test_a_chat_that_was_never_read_is_the_one_that_is_tried_again(
     assert conversation.messages == []
     await conversation.open_chat()
     assert conversation.view == "chat"
+
+
+async def test_a_wish_of_somebody_unknown_counts_as_refused(visit: PageVisit) -> None:
+    conversation = await asked(visit, "holiday")
+    refused = conversation.refusals
+    replace(visit, _cookie="").go("/chat/holiday")
+
+    await conversation.stop()
+
+    assert conversation.refusals == refused + 1
