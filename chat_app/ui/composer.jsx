@@ -8,6 +8,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
 
 import { settleSent, showSent, useSent, useUnanswered } from "$/public/external/chat_app/ui/sending/sending.js";
+import { settleWish } from "$/public/external/chat_app/ui/wish/wish.jsx";
 
 import { forgetDraft, keepDraft, readDraft } from "./draft.js";
 
@@ -53,6 +54,7 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
     setPrompt(newPrompt());
   }, [accepted]);
   useEffect(settleSent, [refusals]);
+  useEffect(settleWish, [refusals, place]);
   useEffect(() => setStopping(false), [answering, refusals, place]);
   useEffect(() => {
     if (answering) return;

@@ -7,6 +7,7 @@ from chat_app.ui.live_answer import answer, prompt
 from chat_app.ui.notices import notices
 from chat_app.ui.sending import sent_prompt
 from chat_app.ui.theme import ALARM, COLUMN, PRIMARY_LINK, page_link
+from chat_app.ui.wish import wish_button
 
 _scroll_area = rx.asset(path="scroll_area.jsx", shared=True)
 
@@ -183,9 +184,9 @@ def _failure() -> rx.Component:
             rx.el.code(ConversationState.trouble.code, class_name="text-xs text-muted-foreground"),
             class_name="flex min-w-0 flex-1 flex-col gap-1",
         ),
-        rx.el.button(
+        wish_button(
             "Retry",
-            type="button",
+            wish="retry",
             on_click=ConversationState.retry,
             data_testid="retry",
             class_name="quiet-button",

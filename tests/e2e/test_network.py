@@ -128,6 +128,29 @@ def test_a_prompt_that_nobody_answers_goes_back_to_its_writer_and_stays_one_mess
     assert len(model.requests) == 1
 
 
+def test_a_wish_for_another_answer_shows_at_once_that_it_was_taken(
+    page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
+) -> None:
+    model.script(answer("Paris."), answer("It is Paris."))
+    chat = ChatPage(page, database=Path(app.folder) / "chat.db")
+    chat.open()
+    chat.send("Capital of France?")
+    chat.has_status("done")
+    anew = page.get_by_test_id("regenerate")
+    proxy.hold()
+
+    anew.dblclick()
+
+    expect(anew).to_have_attribute("aria-busy", "true")
+    expect(anew).to_be_disabled()
+    proxy.go_on()
+    chat.reads("It is Paris.")
+    chat.has_status("done")
+    expect(anew).to_be_enabled()
+    expect(page.get_by_test_id("branches")).to_contain_text("2/2")
+    expect(page.get_by_test_id("send-trouble")).to_have_count(0)
+
+
 def test_an_answer_can_be_stopped_after_another_chats_was(
     page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
 ) -> None:

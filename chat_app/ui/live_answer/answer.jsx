@@ -10,7 +10,9 @@ import { createPortal } from "react-dom";
 import { getBackendURL } from "$/utils/state";
 import env from "$/env.json";
 
-import { AgainIcon, Branches, CopyButton, IconButton } from "./actions.jsx";
+import { settleWish, WishButton } from "$/public/external/chat_app/ui/wish/wish.jsx";
+
+import { AgainIcon, Branches, CopyButton } from "./actions.jsx";
 import { attach, retry, snapshotOf, takeReport } from "./attach.js";
 import { Markdown } from "./markdown.jsx";
 import { Reasoning } from "./reasoning.jsx";
@@ -59,6 +61,8 @@ export function Answer(props) {
   const thoughtMs = live ? (stream.thoughtMs ?? props.thoughtMs) : props.thoughtMs;
 
   useReports(key, stream, onSettled, onStatus);
+  // Another answer, or more of this one, or word that there is none.
+  useEffect(settleWish, [messageId, streamId, live, props.text, props.status]);
   const root = useRawText(text);
   return (
     <article
@@ -174,9 +178,9 @@ function Ending({ messageId, status, continuable, onContinue }) {
     <p className="answer-end">
       {note ?? "The answer has reached the length the model is allowed."}
       {continuable && (
-        <button type="button" className="text-button idle-only" data-testid="continue" onClick={() => onContinue?.(messageId)}>
+        <WishButton wish={`continue ${messageId}`} className="text-button idle-only" data-testid="continue" onClick={() => onContinue?.(messageId)}>
           Continue
-        </button>
+        </WishButton>
       )}
     </p>
   );
@@ -198,9 +202,9 @@ function Actions({ messageId, text, details, onRegenerate, onShow, ...rest }) {
   return (
     <>
       {text && <CopyButton text={text} label="Copy answer" data-testid="copy-answer" />}
-      <IconButton className="idle-only" label="Answer anew" data-testid="regenerate" onClick={() => onRegenerate?.(messageId)}>
+      <WishButton wish={`anew ${messageId}`} className="icon-button idle-only" aria-label="Answer anew" title="Answer anew" data-testid="regenerate" onClick={() => onRegenerate?.(messageId)}>
         <AgainIcon />
-      </IconButton>
+      </WishButton>
       <Branches {...rest} onShow={onShow} />
       <Details told={details} />
     </>

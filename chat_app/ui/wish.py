@@ -1,0 +1,20 @@
+"""What a reader wants of the server, and sees at once that it was asked for."""
+
+import reflex as rx
+
+_component = rx.asset(path="wish.jsx", shared=True)
+
+
+class WishButton(rx.Component):
+    """A button that is busy from the click until the server has spoken; one on the page at a time."""
+
+    library = _component.importable_path
+    tag = "WishButton"
+
+    wish: rx.Var[str]
+
+    on_click: rx.EventHandler[rx.event.no_args_event_spec]
+    """Called unless a wish is pending."""
+
+
+wish_button = WishButton.create
