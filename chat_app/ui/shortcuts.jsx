@@ -10,6 +10,7 @@ const KEYS = [
   ["Stop the answer", "Esc"],
   ["Edit the last message, from an empty box", "↑"],
   ["Go through the chats", "↑ ↓"],
+  ["Go to the latest answer", "Ctrl Shift L"],
   ["This help", "? or Ctrl /"],
 ];
 
@@ -57,6 +58,7 @@ function actionOf(event, { help, navigate }) {
   const key = event.key.toLowerCase();
   if (command && !event.shiftKey && key === "k") return search;
   if (command && event.shiftKey && key === "o") return () => startNewChat(navigate);
+  if (command && event.shiftKey && key === "l") return goToAnswer;
   if (command && key === "/") return help;
   const writing = event.target.closest?.("input, textarea, select, [contenteditable]");
   if (!command && key === "?" && !writing) return help;
@@ -78,6 +80,10 @@ function startNewChat(navigate) {
   document.querySelector(".sidebar:popover-open")?.hidePopover();
   navigate("/");
   document.querySelector("[data-testid=prompt]")?.focus();
+}
+
+function goToAnswer() {
+  [...document.querySelectorAll(".answer")].at(-1)?.focus();
 }
 
 function closeBeside(event) {

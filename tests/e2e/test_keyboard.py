@@ -55,6 +55,18 @@ def test_a_new_chat_begins_with_the_focus_in_the_composer(chat: ChatPage) -> Non
     expect(chat.prompt).to_have_value("Second")
 
 
+def test_a_key_goes_to_the_latest_answer(chat: ChatPage) -> None:
+    for prompt in ("First", "Second"):
+        chat.send(prompt)
+        chat.has_status("done")
+
+    chat.page.keyboard.press("Control+Shift+L")
+
+    expect(chat.answer).to_be_focused()
+    chat.page.keyboard.press("Tab")
+    expect(chat.answer.locator(":focus")).to_have_count(1)
+
+
 def test_escape_stops_the_answer(chat: ChatPage, model: OpenAIServer) -> None:
     model.script(HELD)
     chat.send("Go on")

@@ -73,6 +73,7 @@ export function Answer(props) {
       data-status={status}
       aria-busy={growing}
       aria-label="Answer"
+      tabIndex={-1}
     >
       {reasoning && <Reasoning text={reasoning} thinking={growing && !text} thoughtMs={thoughtMs} />}
       {text ? <Markdown text={text} /> : growing && !reasoning && <Thinking />}
