@@ -5,7 +5,7 @@
  * is kept in the browser, for each chat. What is sent during an answer waits here for its end.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
-import { useLocation } from "react-router";
+import { useLocation, useNavigate } from "react-router";
 
 import { settleSent, showSent, useSent, useUnanswered } from "$/public/external/chat_app/ui/sending/sending.js";
 import { settleWish } from "$/public/external/chat_app/ui/wish/wish.jsx";
@@ -31,6 +31,7 @@ const NO_REPLY = "The server has not answered. Send it again: it stays one messa
 export function Composer({ ready, answering, ended, accepted, refusals, maxChars, onSend, onStop }) {
   const box = useRef(null);
   const place = useLocation().pathname;
+  const navigate = useNavigate();
   const [text, setText] = useState("");
   const [prompt, setPrompt] = useState(newPrompt);
   const [stopping, setStopping] = useState(false);
@@ -52,6 +53,8 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
     forgetDraft(accepted);
     setText("");
     setPrompt(newPrompt());
+    // A new chat has the id of its first prompt. Who has gone elsewhere meanwhile stays there.
+    if (place === "/") navigate(`/chat/${accepted}`);
   }, [accepted]);
   useEffect(settleSent, [refusals]);
   useEffect(settleWish, [refusals, place]);

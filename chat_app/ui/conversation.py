@@ -74,7 +74,6 @@ class ConversationState(rx.State):
     @rx.event
     async def send(self, text: str, message_id: str) -> EventType[()] | None:
         """Ask. The id makes a repeated request one turn, and on the empty page one chat."""
-        is_new = not self.shown_chat_id
         chat_id = chat_of_prompt(message_id, shown_chat_id=self.shown_chat_id)
         model = await self._chosen_model()
         turn = await self._begin(
@@ -86,7 +85,7 @@ class ConversationState(rx.State):
         if turn is None:
             return None
         self.accepted = message_id
-        return _after_sending(turn.chat_id, is_new=is_new)
+        return SidebarState.load_chats
 
     @rx.event
     async def edit(self, edited_id: str, text: str, message_id: str) -> EventType[()] | None:
@@ -268,17 +267,11 @@ class ConversationState(rx.State):
 
 
 def chat_of_prompt(message_id: str, *, shown_chat_id: str) -> str:
-    """The chat a prompt belongs to: the shown one, else a new one named after the prompt.
+    """The chat a prompt belongs to: the shown one, else a new one with the prompt's id.
 
     A server that restarted remembers no id it made up; the browser sends the prompt's again.
     """
     return shown_chat_id or message_id
-
-
-def _after_sending(chat_id: str, *, is_new: bool) -> EventType[()]:
-    if is_new:
-        return [rx.redirect(f"/chat/{chat_id}"), SidebarState.load_chats]
-    return SidebarState.load_chats
 
 
 def _last_segment(path: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, ending, texts
@@ -32,6 +32,31 @@ class Sidebar:
         line.hover()
         line.get_by_test_id("chat-options").click()
         self.page.get_by_test_id("chat-menu").get_by_role("menuitem", name=option).click()
+
+
+class Held:
+    """A connection to the server on which what it says can be held back for a while."""
+
+    def __init__(self) -> None:
+        self.holds = False
+        self._said: list[tuple[WebSocketRoute, str | bytes]] = []
+
+    def connect(self, page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+        page.on_message(server.send)
+        server.on_message(lambda message: self._hear(page, message))
+
+    def let_go(self) -> None:
+        """Say what was held back, in order, and all that follows."""
+        self.holds = False
+        for page, message in self._said:
+            page.send(message)
+
+    def _hear(self, page: WebSocketRoute, message: str | bytes) -> None:
+        if self.holds:
+            self._said.append((page, message))
+        else:
+            page.send(message)
 
 
 @pytest.fixture
@@ -165,6 +190,28 @@ def test_the_list_follows_what_happens_in_another_tab(
     sidebar.line("Here").get_by_role("link").click()
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Here")
     expect(line.get_by_test_id("unread")).to_have_count(0)
+
+
+def test_who_goes_to_another_chat_while_a_new_one_begins_stays_there(
+    chat: ChatPage, sidebar: Sidebar
+) -> None:
+    ask(chat, "Here")
+    address, held = chat.page.url, Held()
+    chat.page.route_web_socket(re.compile("_event"), held.connect)
+    chat.open()
+    expect(sidebar.links).to_have_text(["Here"])
+    held.holds = True
+    chat.prompt.fill("There")
+    chat.prompt.press("Enter")
+    expect(chat.page.get_by_test_id("sent-prompt")).to_have_text("There")
+
+    sidebar.line("Here").get_by_role("link").click()
+    expect(chat.page).to_have_url(address)
+    held.let_go()
+
+    expect(sidebar.line("There")).to_be_visible()
+    expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Here")
+    expect(chat.page).to_have_url(address)
 
 
 def test_an_answer_that_ends_before_the_readers_eyes_is_read(
