@@ -33,6 +33,7 @@ class ConversationState(rx.State):
         shown_chat_id: The chat on the page; "" before the first prompt of a new one.
         messages: The newest of the branch that is shown, at most `shown_at_most`.
         earlier: How many there are before them.
+        shown_at: When something last happened in the chat, as far as is shown; ISO 8601.
         ended: How the newest answer ended; "" while it is being written.
         trouble: Why there is no whole answer.
         send_trouble: Why the newest wish was refused.
@@ -48,6 +49,7 @@ class ConversationState(rx.State):
     earlier: int = 0
     shown_at_most: int = _FIRST
     answering: bool = False
+    shown_at: str = ""
     ended: str = ""
     trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
     send_trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
@@ -66,10 +68,26 @@ class ConversationState(rx.State):
     async def open_chat(self) -> None:
         """Show the chat of the URL, and pick up its answer if one is open."""
         chat_id = _last_segment(self.router.url.path)
+        if not chat_id:
+            return await self.start_new_chat()
         if chat_id != self.shown_chat_id:
             self._leave(chat_id)
         if identity := await self._visitor():
             await self._show(identity, chat_id)
+        return None
+
+    @rx.event
+    async def keep_up(self) -> None:
+        """Show what has happened in the chat elsewhere, if the list has heard of something."""
+        if self.view == "unavailable":
+            return await self.open_chat()
+        heard = await self.get_state(SidebarState)
+        listed = self.view == "chat" and heard.open_id == self.shown_chat_id and heard.open_at
+        known = (heard.open_at, heard.open_answering) == (self.shown_at, self.answering)
+        old = listed and (not known or self.send_trouble.code == STALE.code)
+        if old and (identity := await self._visitor()):
+            await self._show(identity, self.shown_chat_id, growing=True)
+        return None
 
     @rx.event
     async def send(self, text: str, message_id: str) -> EventType[()] | None:
@@ -227,13 +245,14 @@ class ConversationState(rx.State):
     def _leave(self, chat_id: str = "") -> None:
         """Take away what is shown, in favour of another chat; what is sent now belongs to that."""
         self.view, self.shown_chat_id = "loading", chat_id
-        self.title = self.ended = self.owed_id = ""
+        self.title = self.shown_at = self.ended = self.owed_id = ""
         self.messages = []
         self.earlier, self.shown_at_most = 0, _FIRST
         self.answering = False
         self.trouble = self.send_trouble = NO_TROUBLE
 
-    async def _show(self, identity: Identity, chat_id: str) -> None:
+    async def _show(self, identity: Identity, chat_id: str, *, growing: bool = False) -> None:
+        """Read a chat and show it; `growing`: with all that is shown of it already."""
         try:
             chat = await services().chats.read_chat(identity, ChatId(chat_id))
         except ChatNotFound:
@@ -247,13 +266,16 @@ class ConversationState(rx.State):
                 self._leave(chat_id)
                 self.view = "unavailable"
             return
+        if self.send_trouble.code == STALE.code:
+            self.send_trouble = NO_TROUBLE
         stream = unanswered_stream(chat)
         self.view = "chat"
         self.shown_chat_id = chat.id
-        if self.send_trouble.code == STALE.code:
-            self.send_trouble = NO_TROUBLE
         self.title = chat.title
+        self.shown_at = chat.updated_at.isoformat()
         shown = shown_messages(chat, stream)
+        if growing:
+            self.shown_at_most = max(self.shown_at_most, len(shown) - self.earlier)
         self.messages = shown[-self.shown_at_most :]
         self.earlier = len(shown) - len(self.messages)
         self.answering = stream is not None and stream.outcome is None

@@ -54,7 +54,12 @@ def _page(*, until_known: rx.Component) -> rx.Component:
     """The page; both routes show the same, so that going from one to the other moves nothing."""
     return rx.el.div(
         session_gate(),
-        sidebar(appearance_picker(), shortcuts()),
+        sidebar(
+            appearance_picker(),
+            shortcuts(),
+            shown_at=ConversationState.shown_at,
+            on_news=ConversationState.keep_up,
+        ),
         rx.el.main(
             _header(),
             conversation(until_known=until_known),

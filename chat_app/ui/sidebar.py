@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 
 import reflex as rx
+from reflex.event import EventType
 
 from chat_app.bootstrap import services
 from chat_app.chats.models import ChatId, FoundChat
@@ -32,7 +33,8 @@ class SidebarState(rx.State):
         more: Whether there are chats behind those.
         rounds: How often the page has been told the news.
         found: What the search for `found_for` has found.
-        open_id: The chat that is open, if it is in the list; `open_title` is its newest title.
+        open_id: The chat that is open. If it is in the list, `open_title` is its newest title, and
+            `open_at` when something last happened in it, as ISO 8601; else both are "".
         discarded_id: The chat that was deleted last, while it can be taken back.
     """
 
@@ -46,6 +48,8 @@ class SidebarState(rx.State):
     found_for: str = ""
     open_id: str = ""
     open_title: str = ""
+    open_at: str = ""
+    open_answering: bool = False
     discarded_id: str = ""
     discarded_title: str = ""
     trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
@@ -186,15 +190,24 @@ class SidebarState(rx.State):
             self._next, self.more = after, after is not None
         self.loaded = True
         self.open_id = self.router.url.path.rstrip("/").rpartition("/")[2]
-        titles = {chat.id: chat.title for chat in self._listed_chats()}
-        self.open_title = titles.get(self.open_id, "")
+        line = next((chat for chat in self._listed_chats() if chat.id == self.open_id), None)
+        self.open_title, self.open_at = (line.title, line.updated_at) if line else ("", "")
+        self.open_answering = line is not None and line.answering
 
     def _listed_chats(self) -> list[ListedChat]:
         return [*self.pinned, *self.recent, *self.earlier]
 
 
-def sidebar(*foot: rx.Component) -> rx.Component:
-    """The list beside the conversation; a drawer on a narrow screen."""
+def sidebar(
+    *foot: rx.Component, shown_at: rx.Var[str] | str, on_news: EventType[()]
+) -> rx.Component:
+    """The list beside the conversation; a drawer on a narrow screen.
+
+    Args:
+        foot: What stands below it.
+        shown_at: Of when what is shown of the open chat is, as ISO 8601: later is not seen yet.
+        on_news: What is done each time the list has been read anew.
+    """
     return rx.el.aside(
         rx.el.div(
             page_link(
@@ -228,7 +241,8 @@ def sidebar(*foot: rx.Component) -> rx.Component:
             found_for=SidebarState.found_for,
             discarded_id=SidebarState.discarded_id,
             discarded_title=SidebarState.discarded_title,
-            on_sync=SidebarState.sync,
+            shown_at=shown_at,
+            on_sync=[SidebarState.sync, on_news],
             on_more=SidebarState.load_more,
             on_search=SidebarState.search,
             on_seen=SidebarState.mark_seen,

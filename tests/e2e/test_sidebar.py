@@ -192,6 +192,29 @@ def test_the_list_follows_what_happens_in_another_tab(
     expect(line.get_by_test_id("unread")).to_have_count(0)
 
 
+def test_an_open_chat_shows_what_is_asked_in_it_elsewhere(
+    chat: ChatPage, another_tab: Callable[[], ChatPage], model: OpenAIServer
+) -> None:
+    ask(chat, "Here")
+    other = another_tab()
+    other.open(f"/chat/{chat.chat_id}")
+    model.script(HELD)
+    chat.page.get_by_test_id("edit").click()
+    chat.page.get_by_test_id("edit-box").fill("Here, in other words")
+    chat.prompt.fill("Not sent")
+
+    other.send("There")
+
+    expect(chat.page.get_by_test_id("prompt-message")).to_have_text("There", timeout=NEWS)
+    chat.reads("So far.")
+    model.release()
+    chat.has_status("done")
+    expect(chat.page.get_by_test_id("edit-box")).to_have_value("Here, in other words")
+    expect(chat.prompt).to_have_value("Not sent")
+    expect(chat.page.get_by_test_id("unread")).to_have_count(0)
+    other.page.close()
+
+
 def test_who_goes_to_another_chat_while_a_new_one_begins_stays_there(
     chat: ChatPage, sidebar: Sidebar
 ) -> None:

@@ -11,6 +11,7 @@ from chat_app.chats.database import open_database
 from chat_app.chats.repository import ChatRepository
 from chat_app.config import Settings
 from chat_app.ui.conversation import ConversationState
+from chat_app.ui.sidebar import SidebarState
 from tests.support.page_visit import PageVisit
 
 pytestmark = pytest.mark.anyio
@@ -86,3 +87,27 @@ async def test_a_wish_of_somebody_unknown_counts_as_refused(visit: PageVisit) ->
     await conversation.stop()
 
     assert conversation.refusals == refused + 1
+
+
+async def test_a_chat_in_another_tab_keeps_up_once_there_is_news(visit: PageVisit) -> None:
+    here = await asked(visit, "holiday")
+    elsewhere = await asked(visit.another_tab(), "holiday")
+    await here.stop()
+    sidebar = await visit.state(SidebarState)
+    while sidebar.open_answering or not sidebar.open_at:
+        await sidebar.sync()
+    await here.keep_up()
+    assert not here.answering
+    assert here.shown_at == sidebar.open_at
+
+    await elsewhere.send("/demo tokens=1000 rate=1", "follow-up")
+    await here.keep_up()  # it has heard nothing yet
+    assert not here.answering
+    await sidebar.sync()
+    await here.keep_up()
+
+    assert here.answering
+    assert [message.id for message in here.messages if message.role == "user"] == [
+        "holiday",
+        "follow-up",
+    ]

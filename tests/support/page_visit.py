@@ -34,6 +34,12 @@ class PageVisit:
         visit.go("/")
         return visit
 
+    def another_tab(self) -> "PageVisit":
+        """The same visitor, on another device as it were."""
+        tab = PageVisit(self.identity, cast("Any", State)(_reflex_internal_init=True), self._cookie)
+        tab.go("/")
+        return tab
+
     def go(self, path: str) -> None:
         """Have that address; what the page does when it is loaded is for the test to call."""
         headers = HeaderData(cookie=self._cookie)

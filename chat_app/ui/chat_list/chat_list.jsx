@@ -1,6 +1,6 @@
 /**
  * The chats, pinned ones first, the others by the reader's own days. It looks for news while the tab
- * is visible, and tells which chat has been seen: the one that is open in a visible tab.
+ * is visible, and tells which chat has been seen: the one that is shown in a visible tab.
  */
 import { useEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
@@ -21,10 +21,11 @@ const LOST_MS = 30_000;
  * @param {Chat[]} props.pinned
  * @param {Chat[]} props.recent The newest page of the others; `earlier` are the pages behind it.
  * @param {Chat[]} props.earlier
+ * @param {string} props.shownAt Of when what is shown of the open chat is, in the words of `updated_at`.
  * @param {number} props.rounds Grows with each answer to `onSync`.
  */
 export function ChatList(props) {
-  const { loaded, pinned, recent, earlier, more, rounds, onSync, onSeen } = props;
+  const { loaded, pinned, recent, earlier, more, shownAt, rounds, onSync, onSeen } = props;
   const open = useLocation().pathname.match(/^\/chat\/([^/]+)/)?.[1] ?? "";
   const [searching, setSearching] = useState(false);
   const [menu, setMenu] = useState(null);
@@ -34,7 +35,7 @@ export function ChatList(props) {
   useNews({ visible, rounds, onSync });
 
   const unread = [pinned, recent, earlier].some((list) =>
-    list.some((chat) => chat.id === open && chat.unread),
+    list.some((chat) => chat.id === open && chat.unread && chat.updated_at === shownAt),
   );
   useEffect(() => {
     if (visible && unread) onSeen?.(open);

@@ -33,6 +33,8 @@ class ChatListView(rx.Component):
     recent: rx.Var[list[Any]]
     earlier: rx.Var[list[Any]]
     more: rx.Var[bool]
+    shown_at: rx.Var[str]
+    """Of when what is shown of the open chat is: what is later is not seen yet."""
     rounds: rx.Var[int]
     """Grows with each answer to `on_sync`."""
     found: rx.Var[list[Any]]
