@@ -10,7 +10,7 @@ from chat_app.ui.conversation import ConversationState
 from chat_app.ui.outage import OUTAGES, outage
 from chat_app.ui.session import SessionState, session_gate
 from chat_app.ui.shortcuts import shortcuts
-from chat_app.ui.sidebar import SidebarState, sidebar, sidebar_button
+from chat_app.ui.sidebar import SIDEBAR_ID, SidebarState, sidebar
 from chat_app.ui.theme import ALARM, COLUMN, ICON_BUTTON, icon, page_link
 from chat_app.ui.transcript import conversation, greeting, skeleton
 
@@ -77,7 +77,7 @@ def _shell() -> rx.Component:
 
 def _header() -> rx.Component:
     return rx.el.header(
-        sidebar_button(),
+        _sidebar_button(),
         rx.el.h2(
             # A name given in the list, by a model or on another device, is newest there.
             rx.cond(
@@ -96,6 +96,18 @@ def _header() -> rx.Component:
             class_name=f"{ICON_BUTTON} md:hidden",
         ),
         class_name="flex h-12 shrink-0 items-center gap-2 px-2 md:px-4",
+    )
+
+
+def _sidebar_button() -> rx.Component:
+    """Opens the drawer; only on a narrow screen."""
+    return rx.el.button(
+        icon("M4 7h16", "M4 12h16", "M4 17h10"),
+        type="button",
+        custom_attrs={"popoverTarget": SIDEBAR_ID},
+        aria_label="Open the list of chats",
+        data_testid="open-sidebar",
+        class_name=f"{ICON_BUTTON} md:hidden",
     )
 
 

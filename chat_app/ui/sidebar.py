@@ -1,19 +1,21 @@
 """The list of chats beside the conversation: what it shows, and what is done to a chat as a whole."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import reflex as rx
 from reflex.event import EventType
 
 from chat_app.bootstrap import services
 from chat_app.chats.models import ChatId, FoundChat
-from chat_app.errors import ChatAppError, ChatNotFound
+from chat_app.errors import ChatAppError, ChatNotFound, RateLimited
 from chat_app.identity.identity import Identity
 from chat_app.ui.chat_list import chat_list
 from chat_app.ui.chat_list.listed import ListedChat, behind, listed
 from chat_app.ui.session import identify
 from chat_app.ui.theme import ICON_BUTTON, icon, page_link
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
+from chat_app.upkeep import TIME_TO_RESTORE
 
 _PAGE, _MOST_PINNED = 50, 100
 _LONGEST_QUERY = 200
@@ -35,7 +37,7 @@ class SidebarState(rx.State):
         found: What the search for `found_for` has found.
         open_id: The chat that is open. If it is in the list, `open_title` is its newest title, and
             `open_at` when something last happened in it, as ISO 8601; else both are "".
-        discarded_id: The chat that was deleted last, while it can be taken back.
+        discarded_id: The chat that was deleted last; it can be taken back until `discarded_until`.
     """
 
     pinned: rx.Field[list[ListedChat]] = rx.field(default_factory=list)
@@ -52,12 +54,15 @@ class SidebarState(rx.State):
     open_answering: bool = False
     discarded_id: str = ""
     discarded_title: str = ""
+    discarded_until: datetime = datetime.max.replace(tzinfo=UTC)
     trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
     _next: str | None = None
 
     @rx.event
     async def load_chats(self) -> None:
         """Read the beginning of the list anew."""
+        if datetime.now(UTC) > self.discarded_until:
+            self.let_go(self.discarded_id)  # the page that would have done it was closed
         await self._read()
 
     @rx.event
@@ -69,14 +74,15 @@ class SidebarState(rx.State):
     @rx.event
     async def load_more(self) -> None:
         """Add the next page."""
-        identity = await self._visitor()
+        identity = await self._asking()
         if identity is None or self._next is None:
             return
         try:
             page = await services().chats.list_chats(
                 identity, limit=_PAGE, before=self._next, pinned=False
             )
-        except ChatAppError:
+        except ChatAppError as error:
+            self.trouble = explain(error.code)
             return
         known = {chat.id for chat in [*self.recent, *self.earlier]}
         self.earlier = [*self.earlier, *(c for c in map(listed, page.chats) if c.id not in known)]
@@ -85,11 +91,12 @@ class SidebarState(rx.State):
     @rx.event
     async def search(self, query: str) -> None:
         """Find chats by their titles and by what was said in them."""
-        identity = await self._visitor()
+        identity = await self._asking()
         if identity is None:
             return
+        query = query[:_LONGEST_QUERY]
         try:
-            found = await services().chat_list.search(identity, query[:_LONGEST_QUERY])
+            found = await services().chat_list.search(identity, query)
         except ChatAppError as error:
             self.trouble = explain(error.code)
             return
@@ -98,39 +105,39 @@ class SidebarState(rx.State):
     @rx.event
     async def mark_seen(self, chat_id: str) -> None:
         """The reader has the chat before their eyes."""
-        if identity := await self._visitor():
-            await self._change(services().chat_list.mark_read(identity, ChatId(chat_id)))
+        await self._change(lambda who: services().chat_list.mark_read(who, ChatId(chat_id)))
 
     @rx.event
     async def rename_chat(self, chat_id: str, title: str) -> None:
         """Call a chat something else."""
-        if identity := await self._visitor():
-            await self._change(services().upkeep.rename(identity, chat_id=chat_id, title=title))
+        await self._change(lambda who: services().upkeep.rename(who, chat_id=chat_id, title=title))
 
     @rx.event
     async def pin_chat(self, chat_id: str, pinned: bool) -> None:
         """Keep a chat before all others, or no longer."""
-        if identity := await self._visitor():
-            await self._change(
-                services().chat_list.pin(identity, ChatId(chat_id), pinned=bool(pinned))
-            )
+        if pinned and len(self.pinned) >= _MOST_PINNED:
+            self.trouble = explain("too_many_pinned")
+            return
+        await self._change(
+            lambda who: services().chat_list.pin(who, ChatId(chat_id), pinned=bool(pinned))
+        )
 
     @rx.event
     async def discard_chat(self, chat_id: str) -> None:
         """Delete a chat; for a moment it can be taken back."""
-        identity = await self._visitor()
-        if identity is None:
-            return
         title = next((c.title for c in self._listed_chats() if c.id == chat_id), "The chat")
-        if await self._change(services().chat_list.discard(identity, ChatId(chat_id))):
+        if await self._change(lambda who: services().chat_list.discard(who, ChatId(chat_id))):
             self.discarded_id, self.discarded_title = chat_id, title
+            self.discarded_until = datetime.now(UTC) + TIME_TO_RESTORE
 
     @rx.event
     async def restore_chat(self, chat_id: str) -> None:
         """Take back a chat that was just deleted."""
         self.let_go(chat_id)
-        if identity := await self._visitor():
-            await self._change(services().chat_list.restore(identity, ChatId(chat_id)))
+        await self._change(
+            lambda who: services().chat_list.restore(who, ChatId(chat_id)),
+            gone=explain("removed"),
+        )
 
     @rx.event
     def let_go(self, chat_id: str) -> None:
@@ -149,18 +156,33 @@ class SidebarState(rx.State):
         except ChatAppError:
             return None  # the conversation says what is wrong
 
-    async def _change(self, change: Awaitable[None]) -> bool:
-        """Do it and show what has become of the list; whether it was done."""
+    async def _asking(self) -> Identity | None:
+        """Who asks for something; None when nobody knows, or it is too much."""
+        identity = await self._visitor()
         try:
-            await change
+            if identity is not None:
+                await services().rates.request(identity)
+        except RateLimited:
+            self.trouble = explain("too_many_requests")
+            return None
+        return identity
+
+    async def _change(
+        self, change: Callable[[Identity], Awaitable[None]], *, gone: Trouble = NO_TROUBLE
+    ) -> bool:
+        """Do it and show the list; whether it was done. `gone`: what to say of a missing chat."""
+        identity = await self._asking()
+        if identity is None:
+            return False
+        try:
+            await change(identity)
         except ChatNotFound:
-            done = False  # deleted on another device: the list says so
+            done, self.trouble = False, gone
         except ChatAppError as error:
             self.trouble = explain(error.code)
             return False
         else:
-            done = True
-            self.trouble = NO_TROUBLE
+            done, self.trouble = True, NO_TROUBLE
         await self._read()
         return done
 
@@ -258,18 +280,6 @@ def sidebar(
         custom_attrs={"popover": "auto"},
         data_testid="sidebar",
         class_name="sidebar",
-    )
-
-
-def sidebar_button() -> rx.Component:
-    """Opens the drawer; only on a narrow screen."""
-    return rx.el.button(
-        icon("M4 7h16", "M4 12h16", "M4 17h10"),
-        type="button",
-        custom_attrs={"popoverTarget": SIDEBAR_ID},
-        aria_label="Open the list of chats",
-        data_testid="open-sidebar",
-        class_name=f"{ICON_BUTTON} md:hidden",
     )
 
 

@@ -32,6 +32,9 @@ _WORDS = {
     "chat_too_long": ("This chat has as many messages as one can have.", "Begin a new chat."),
     "invalid_request": ("The server cannot accept this message.", "Change it, then send again."),
     "rate_limited": ("Too many messages in a short time.", "Wait a moment, then send again."),
+    "too_many_requests": ("Too much in a short time: wait a moment.", "Then try again."),
+    "too_many_pinned": ("100 chats are pinned, and that is all there is room for.", "Unpin one."),
+    "removed": ("It is too late: the chat has been removed for good.", "Begin a new chat."),
     "log_unavailable": (
         "The store behind the answers cannot be reached.",
         "Nothing is lost. Try again in a moment.",

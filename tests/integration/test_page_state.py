@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from chat_app.bootstrap import Services, open_services, serving
 from chat_app.chats.database import open_database
 from chat_app.chats.repository import ChatRepository
 from chat_app.config import Settings
+from chat_app.rates import RateLimits, open_rates
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.sidebar import SidebarState
+from chat_app.upkeep import TIME_TO_RESTORE
 from tests.support.page_visit import PageVisit
 
 pytestmark = pytest.mark.anyio
@@ -111,3 +114,58 @@ async def test_a_chat_in_another_tab_keeps_up_once_there_is_news(visit: PageVisi
         "holiday",
         "follow-up",
     ]
+
+
+async def test_a_chat_that_is_gone_for_good_is_not_offered_and_not_taken_back(
+    visit: PageVisit, opened: Services
+) -> None:
+    await asked(visit, "holiday")
+    sidebar = await visit.state(SidebarState)
+    await sidebar.discard_chat("holiday")
+    await sidebar.load_chats()
+    assert sidebar.discarded_id == "holiday"
+
+    await opened.upkeep.delete(visit.identity, chat_id="holiday")
+    await sidebar.restore_chat("holiday")
+    assert "too late" in sidebar.trouble.cause
+
+    sidebar.discarded_id, sidebar.discarded_until = "holiday", datetime.now(UTC) - TIME_TO_RESTORE
+    await sidebar.load_chats()
+    assert sidebar.discarded_id == ""
+
+
+async def test_what_is_asked_of_the_list_counts_as_a_request(
+    visit: PageVisit, opened: Services
+) -> None:
+    sidebar = await visit.state(SidebarState)
+    limits = RateLimits(prompts=0, requests=1, guests=0)
+    async with open_rates("memory://", limits, prefix="few") as few:
+        with serving(replace(opened, rates=few)):
+            await sidebar.search("sea" * 100)
+            assert sidebar.found_for == ("sea" * 100)[:200]
+            assert sidebar.trouble.code == ""
+
+            for ask in (
+                lambda: sidebar.search("hills"),
+                lambda: sidebar.pin_chat("holiday", True),
+            ):
+                sidebar.dismiss_trouble()
+                await ask()
+                assert sidebar.trouble.code == "too_many_requests"
+    assert sidebar.found_for.startswith("sea")
+
+
+async def test_no_more_chats_are_pinned_than_the_list_shows(
+    visit: PageVisit, opened: Services
+) -> None:
+    conversation = await asked(visit, "holiday")
+    sidebar = await visit.state(SidebarState)
+    await sidebar.load_chats()
+    (line,) = sidebar.recent
+    sidebar.pinned = [line] * 100
+
+    await sidebar.pin_chat(conversation.shown_chat_id, True)
+
+    assert sidebar.trouble.code == "too_many_pinned"
+    page = await opened.chats.list_chats(visit.identity, pinned=True)
+    assert page.chats == ()

@@ -5,6 +5,8 @@ import { NavLink, useNavigate } from "react-router";
 import { closeDrawer } from "./chat_line.jsx";
 
 const PAUSE_MS = 150;
+/** No more of a query is looked for. */
+const LONGEST_QUERY = 200;
 
 /**
  * @param {object} props
@@ -57,7 +59,7 @@ export function ChatSearch({ found, foundFor, onSearch, onSearching }) {
         <svg width="16" height="16" viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="2" strokeLinecap="round" aria-hidden="true">
           <circle cx="11" cy="11" r="7" /><path d="m20 20-4-4" />
         </svg>
-        <input ref={field} id="chat-search" type="search" autoComplete="off" placeholder="Search" aria-label="Search chats" aria-keyshortcuts="Control+K Meta+K" data-testid="chat-search" value={query} onChange={(event) => setQuery(event.target.value)} onKeyDown={onKeyDown} />
+        <input ref={field} id="chat-search" type="search" maxLength={LONGEST_QUERY} autoComplete="off" placeholder="Search" aria-label="Search chats" aria-keyshortcuts="Control+K Meta+K" data-testid="chat-search" value={query} onChange={(event) => setQuery(event.target.value)} onKeyDown={onKeyDown} />
       </search>
       <p role="status" className="sr-only">{current ? `${found.length} found` : ""}</p>
       {wanted !== "" && (

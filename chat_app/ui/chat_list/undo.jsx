@@ -20,6 +20,8 @@ export function Undo({ id, title, open, onRestore, onLetGo }) {
   const box = useRef(null);
   const button = useRef(null);
   useEffect(() => {
+    // The chat before it can be taken back no longer.
+    if (offer.id !== id && offer.id && !offer.taken) localStorage.removeItem(`chat.draft.${offer.id}`);
     if (!id) offer = NONE;
     if (!id || (offer.id === id && offer.taken)) return undefined;
     if (offer.id !== id) offer = { id, until: Date.now() + TIME_MS, wasOpen: open === id };
