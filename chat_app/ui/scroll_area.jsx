@@ -1,6 +1,7 @@
 /**
  * A column that stays at its end while the reader is there, and lets go when the reader is not. It
  * is found where it was left after a refresh, and stays put when earlier messages are added above.
+ * Before it is printed by its key, all of it is fetched.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 
@@ -25,6 +26,7 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   const top = useRef(0); // where it was scrolled to last
   const asked = useRef(null);
   const height = useRef(0);
+  const printing = useRef(false);
   const [away, setAway] = useState(false);
   const [fresh, setFresh] = useState(false);
   const sentId = useSent()?.id;
@@ -54,6 +56,7 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   };
 
   useLayoutEffect(() => {
+    printing.current = false;
     follow();
     seek();
   }, [followKey]);
@@ -70,6 +73,21 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
     // What does not fill a screen cannot be scrolled back.
     const { scrollHeight, clientHeight } = area.current;
     if (earlier > 0 && asked.current === null && scrollHeight < 2 * clientHeight) askForEarlier();
+    if (!printing.current) return;
+    if (earlier > 0) return askForEarlier();
+    printing.current = false;
+    requestAnimationFrame(() => requestAnimationFrame(() => window.print()));
+  }, [earlier]);
+  useEffect(() => {
+    const onKeyDown = (event) => {
+      const prints = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "p";
+      if (!prints || earlier === 0 || printing.current) return; // twice: as much as there is
+      event.preventDefault();
+      printing.current = true;
+      askForEarlier();
+    };
+    window.addEventListener("keydown", onKeyDown);
+    return () => window.removeEventListener("keydown", onKeyDown);
   }, [earlier]);
   useEffect(() => {
     let grown = content.current.offsetHeight;

@@ -39,6 +39,14 @@ def conversation(*, until_known: rx.Component) -> rx.Component:
             answering=ConversationState.answering,
             ended=ConversationState.ended,
         ),
+        rx.cond(
+            ConversationState.earlier > 0,
+            rx.el.p(
+                "Earlier messages of this chat are not on this paper: Ctrl P fetches them first.",
+                data_testid="not-on-paper",
+                class_name="paper-only",
+            ),
+        ),
         rx.match(
             ConversationState.view,
             ("chat", _messages()),

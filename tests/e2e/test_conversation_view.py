@@ -371,3 +371,39 @@ def test_a_refresh_finds_a_place_far_back_in_a_long_chat(chat: ChatPage) -> None
 
     expect(there).to_be_in_viewport()
     assert there.bounding_box() == place
+
+
+def test_on_paper_there_is_the_whole_conversation_and_nothing_to_press(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    long = "\n\n".join(f"Paragraph {number}." for number in range(60))
+    model.script(answer(long))
+    chat.send("Tell me a lot")
+    chat.has_status("done")
+
+    chat.page.emulate_media(media="print")
+
+    expect(chat.page.get_by_test_id("sidebar")).to_be_hidden()
+    expect(chat.page.get_by_test_id("composer")).to_be_hidden()
+    area = chat.page.get_by_test_id("scroll-area")
+    assert area.evaluate("area => area.scrollHeight <= area.clientHeight + 1")
+
+
+def test_all_of_a_long_chat_is_printed_and_what_is_not_there_is_told(chat: ChatPage) -> None:
+    chat.send("The first one")
+    chat.has_status("done")
+    chat.lengthen(turns=40, reply="A reply.\n\n" * 8)
+    chat.page.reload()
+    expect(chat.page.get_by_text("Prompt 40")).to_be_visible()
+    chat.page.evaluate("window.print = () => { window.printed = document.body.innerText }")
+    missing = chat.page.get_by_test_id("not-on-paper")
+    expect(missing).to_be_hidden()
+    chat.page.emulate_media(media="print")
+    expect(missing).to_be_visible()
+    chat.page.emulate_media(media="screen")
+
+    chat.page.keyboard.press("Control+p")
+
+    chat.page.wait_for_function("() => window.printed?.includes('The first one')")
+    expect(missing).to_have_count(0)
+    assert "Prompt 40" in chat.page.evaluate("window.printed")

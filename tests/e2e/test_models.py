@@ -100,19 +100,3 @@ def test_the_title_that_the_model_made_appears_by_itself(
     chat.reads("To the sea.")
     expect(chat.page.get_by_test_id("chat-link")).to_have_text("Trip to the sea", timeout=10_000)
     expect(chat.page.get_by_role("heading", name="Trip to the sea")).to_be_visible()
-
-
-def test_on_paper_there_is_the_whole_conversation_and_nothing_to_press(
-    chat: ChatPage, model: OpenAIServer
-) -> None:
-    long = "\n\n".join(f"Paragraph {number}." for number in range(60))
-    model.script(answer(long))
-    chat.send("Tell me a lot")
-    chat.has_status("done")
-
-    chat.page.emulate_media(media="print")
-
-    expect(chat.page.get_by_test_id("sidebar")).to_be_hidden()
-    expect(chat.page.get_by_test_id("composer")).to_be_hidden()
-    area = chat.page.get_by_test_id("scroll-area")
-    assert area.evaluate("area => area.scrollHeight <= area.clientHeight + 1")
