@@ -205,11 +205,6 @@ async def open_generations(
     """
     if url.startswith("memory://"):
         url = f"memory://{uuid4().hex}"  # of this application alone, even in a shared process
-    else:
-        # Else the worker would wait for ever on a connection that died without a word.
-        url += f"{'&' if '?' in url else '?'}socket_timeout={patience.total_seconds():g}"
-        # One of its connections only waits, for what is not used here, and complains of time-outs.
-        logging.getLogger("docket.strikelist").setLevel(logging.ERROR)
     async with (
         Docket(name=name, url=url, heartbeat_interval=timedelta(seconds=1)) as docket,
         Worker(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -26,7 +25,6 @@ from chat_app.streams.model import StreamId
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.server_process import NEVER, TOO_LONG, ServerProcess, server_process, text_of
-from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.anyio
 
@@ -225,27 +223,6 @@ async def test_a_worker_that_loses_a_request_to_end_is_asked_again(here: ServerP
             await generations.leave()
 
     assert worker.lost == 2
-
-
-async def test_a_worker_whose_connections_died_without_a_word_makes_new_ones(
-    own_redis: RedisServer, database: Database, model: ScriptedLLM, alice: Identity
-) -> None:
-    async with (
-        TcpProxy(port=own_redis.port) as proxy,
-        server_process(f"redis://127.0.0.1:{proxy.port}", database, model) as here,
-        here.working() as generations,
-    ):
-        stream_id = await here.ask(alice)
-        proxy.swallow_all()
-        with anyio.fail_after(TOO_LONG):
-            while True:
-                with suppress(LogUnavailable):
-                    await generations.schedule(alice, stream_id)
-                    break
-            await model.asked()
-        model.say("To the sea.", Finish())
-
-        assert text_of(await here.everything(stream_id)) == "To the sea."
 
 
 class AwayAtFirst(StreamRepository):

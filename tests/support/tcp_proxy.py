@@ -63,10 +63,6 @@ class TcpProxy:
         """
         self._swallowed |= self._streams
 
-    def swallow_all(self) -> None:
-        """The same for every connection there is."""
-        self._swallowed |= self._writers
-
     def cut_all(self) -> None:
         """Reset every connection now."""
         for writer in list(self._writers):
