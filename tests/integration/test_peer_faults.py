@@ -90,6 +90,20 @@ def is_exact(data: bytes) -> bool:
     return last == frame.DONE and offsets == list(range(1, len(pieces) + 1))
 
 
+def test_viewers_that_read_nothing_cost_no_memory(pair: Pair, caller: Caller, ask: Ask) -> None:
+    before = [resident(server) for server in pair]
+    with ask("/demo tokens=1000000 rate=0 words=1") as answer, ExitStack() as stack:
+        for server in pair:
+            for _ in range(50):
+                stack.enter_context(closing(staring(caller, server, answer.chat)))
+        whole = b"".join(answer.frames)
+        grown = [resident(server) - was for server, was in zip(pair, before, strict=True)]
+
+    assert text_of(whole) == words(1_000_000)
+    # The producer keeps one copy until the end. A queue each would be this much on both servers.
+    assert max(grown) < 50 * len(whole) / 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_producer_is_killed(
     pair: Pair, caller: Caller, ask: Ask, number: signal.Signals
@@ -249,20 +263,6 @@ def patiently(caller: Caller, method: str, url: str, **request: object) -> bytes
             assert answer.status_code == httpx.codes.OK, answer.text
             return answer.content.replace(frame.HEARTBEAT, b"")
     raise AssertionError("still refused")
-
-
-def test_viewers_that_read_nothing_cost_no_memory(pair: Pair, caller: Caller, ask: Ask) -> None:
-    before = [resident(server) for server in pair]
-    with ask("/demo tokens=1000000 rate=0 words=1") as answer, ExitStack() as stack:
-        for server in pair:
-            for _ in range(50):
-                stack.enter_context(closing(staring(caller, server, answer.chat)))
-        whole = b"".join(answer.frames)
-        grown = [resident(server) - was for server, was in zip(pair, before, strict=True)]
-
-    assert text_of(whole) == words(1_000_000)
-    # The producer keeps one copy until the end. A queue each would be this much on both servers.
-    assert max(grown) < 50 * len(whole) / 2
 
 
 def resident(server: AppServer) -> int:
