@@ -23,6 +23,8 @@ from chat_app.errors import Fenced
 from chat_app.identity.identity import Identity
 from chat_app.streams.model import OutcomeKind, StreamId
 
+_CLAIMED = "another producer has claimed the stream"
+
 
 class StreamRepository:
     """The rows that a generation reads and writes, on behalf of the chat's owner.
@@ -90,6 +92,8 @@ class StreamRepository:
     ) -> None:
         """Remember the reply so far, in case its producer dies and its log is lost.
 
+        Nothing happens if this claim has closed the stream: the reply is kept by then.
+
         Args:
             identity: The owner of the chat.
             stream_id: The stream.
@@ -98,7 +102,7 @@ class StreamRepository:
             tail: How far the log is durable, as an offset.
 
         Raises:
-            Fenced: Somebody else has claimed the stream since, or it is closed.
+            Fenced: Somebody else has claimed or closed the stream since.
             ChatNotFound: No such stream for this user.
         """
         owned = select(ChatRow.key).where(ChatRow.user_id == identity.user_id)
@@ -117,10 +121,12 @@ class StreamRepository:
         async with self._database.writing() as session:
             if is_possible_id(stream_id) and await session.scalar(written) is not None:
                 return
-            if await lock_stream(session, identity, stream_id) is None:
+            found = await lock_stream(session, identity, stream_id)
+            if found is None:
                 raise not_found()
-        msg = "the stream is closed, or another producer has claimed it"
-        raise Fenced(msg)
+            _, stream = found
+            if stream.fencing_token != fencing_token:
+                raise Fenced(_CLAIMED)
 
     async def finish(
         self,
@@ -158,8 +164,7 @@ class StreamRepository:
                 raise not_found()
             chat, stream = found
             if stream.fencing_token != fencing_token:
-                msg = "another producer has claimed the stream"
-                raise Fenced(msg)
+                raise Fenced(_CLAIMED)
             if stream.outcome is None:
                 await close(
                     session,

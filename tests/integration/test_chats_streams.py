@@ -186,7 +186,7 @@ async def test_finishing_twice_changes_nothing(
     assert await chats.read_chat(alice, CHAT) == before
 
 
-async def test_a_closed_stream_takes_no_checkpoint(
+async def test_a_checkpoint_that_comes_behind_the_end_changes_nothing(
     streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     token = (await streams.claim(alice, stream_id)).fencing_token
@@ -194,8 +194,12 @@ async def test_a_closed_stream_takes_no_checkpoint(
         alice, stream_id, fencing_token=token, parts=text_parts("Done."), outcome="completed"
     )
 
+    await streams.checkpoint(alice, stream_id, fencing_token=token, text="More.", tail=9)
+
+    claim = await streams.claim(alice, stream_id)
+    assert (claim.outcome, claim.checkpoint, claim.tail) == ("completed", "", 0)
     with pytest.raises(Fenced):
-        await streams.checkpoint(alice, stream_id, fencing_token=token, text="More.", tail=0)
+        await streams.checkpoint(alice, stream_id, fencing_token=token, text="More.", tail=9)
 
 
 @pytest.mark.parametrize("text", ["To the sea.", ""])

@@ -1,6 +1,7 @@
 """A reply whose model has finished is saved once, whatever the database does meanwhile."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,48 @@ class FailsToSave(StreamRepository):
         """Return when it was given a reply."""
         with anyio.fail_after(TOO_LONG):
             await self._tried.wait()
+
+
+class ChecksAfterTheEnd(StreamRepository):
+    """The database, which says that it has a reply when a checkpoint has come behind it."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._saved = self._checked = False
+        self._changed = asyncio.Event()
+
+    async def checkpoint(self, *args: Any, **options: Any) -> None:
+        behind = self._saved
+        try:
+            await super().checkpoint(*args, **options)
+        finally:
+            self._checked = behind
+            self._changed.set()
+
+    async def finish(self, *args: Any, **options: Any) -> None:
+        await super().finish(*args, **options)
+        self._saved = True
+        with anyio.fail_after(TOO_LONG):
+            while not self._checked:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+async def test_a_checkpoint_behind_the_end_leaves_the_log_to_be_closed(
+    redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    streams = ChecksAfterTheEnd(database)
+    model.say("To the sea.", Finish())
+    async with server_process(
+        redis_url, database, model, streams=streams, checkpoint_interval=timedelta(milliseconds=1)
+    ) as here:
+        stream_id = await here.ask(alice)
+        with anyio.fail_after(TOO_LONG):
+            await here.producer.produce(alice, stream_id)
+            data = await here.everything(stream_id)
+
+    assert text_of(data) == "To the sea."
+    assert events(data)[-1]["type"] == "finish"
 
 
 async def test_a_reply_that_could_not_be_saved_is_saved_later_and_not_made_again(
