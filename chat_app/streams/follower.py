@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import accumulate
 
 from chat_app.errors import LogUnavailable, OffsetExpired, StreamNotFound
 from chat_app.streams import frame
 from chat_app.streams.model import Batch
 from chat_app.streams.tail import Tail
 
-PAGE = 1000
-"""Events a consumer that lags is given at once."""
+PAGE, _PAGE_BYTES = 1000, 256 * 1024
+"""Events a consumer that lags is given at once, and bytes unless a single event has more: what is
+joined for one who reads nothing is kept until that one is gone."""
 
 _RETRY = 0.1  # seconds
 
@@ -57,7 +59,7 @@ class Follower:
             return None
         if self.cursor < self._compact_until:
             return await self._compacted(tail)
-        frames = await self._frames(tail, after=self.cursor)
+        frames = _at_once(await self._frames(tail, after=self.cursor))
         self.cursor = last = self.cursor + len(frames)
         return Batch(last=last, data=b"".join(frames))
 
@@ -87,8 +89,9 @@ class Follower:
         tail, cursor = self._tail, self.cursor
         if not tail.start <= cursor < tail.end or cursor < self._compact_until:
             return b""
-        data, self.cursor = tail.after(cursor, limit=PAGE)
-        return data
+        frames = _at_once(tail.frames(after=cursor, limit=PAGE))
+        self.cursor = cursor + len(frames)
+        return b"".join(frames)  # of one frame, which is the rule, the same bytes for everyone
 
     @property
     def live(self) -> bool:
@@ -109,3 +112,11 @@ class Follower:
                 if tail.lost or tail.outcome is not None:
                     raise
             await asyncio.sleep(_RETRY)
+
+
+def _at_once(frames: list[bytes]) -> list[bytes]:
+    """As many of `frames` as make a page; one at least."""
+    if sum(map(len, frames)) <= _PAGE_BYTES:
+        return frames
+    sizes = accumulate(map(len, frames))
+    return frames[: max(1, sum(size <= _PAGE_BYTES for size in sizes))]

@@ -65,16 +65,6 @@ class Tail:
         if frames or outcome is not None:
             self._wake()
 
-    def after(self, cursor: int, *, limit: int) -> tuple[bytes, int]:
-        """What follows `cursor`, joined, and the offset it ends at; `cursor` is not before `start`.
-
-        The same bytes for everyone who is one event behind, which is nearly everyone.
-        """
-        if cursor + 1 == self.end:
-            return self._frames[-1], self.end
-        frames = self.frames(after=cursor, limit=limit)
-        return b"".join(frames), cursor + len(frames)
-
     def adopt(self, frames: list[bytes]) -> None:
         """Become the tail of this process' own producer: hold the whole stream, and keep it."""
         self._frames, self.end, self.keep_all = frames, len(frames), True

@@ -331,6 +331,25 @@ async def test_a_backlog_longer_than_a_page_is_read_whole(
     assert len(offsets(await everything(processes.elsewhere, stream_id))) == 2500
 
 
+async def test_a_backlog_comes_in_pieces_that_do_not_grow_with_its_events(
+    log: StreamLog, stream_id: StreamId
+) -> None:
+    sizes = [100_000, 100_000, 100_000, 400_000, 1, 100_000]
+    producer = await log.open(stream_id, token=1)
+    for size in sizes:
+        producer.append_text("x" * size, part_id="1")
+        await producer.flushed()
+    await producer.close(COMPLETED)
+
+    with anyio.fail_after(TOO_LONG):
+        pieces = [batch async for batch in await log.follow(stream_id)]
+
+    assert [batch.last for batch in pieces] == [2, 3, 4, 6]
+    whole = b"".join(batch.data for batch in pieces)
+    assert offsets(whole) == [1, 2, 3, 4, 5, 6]
+    assert [len(frame.decode(piece)[1]["delta"]) for piece in frame.split(whole)] == sizes
+
+
 async def test_any_text_comes_out_as_it_went_in(log: StreamLog, stream_id: StreamId) -> None:
     awkward = ['"quoted" \\ back', "line\nbreak\r\n\n", "naïve ☃ 🎉", "\u2028\x85\x01", "id: 9\n\n"]
     producer = await log.open(stream_id, token=1)
