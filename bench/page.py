@@ -5,12 +5,9 @@ The figures go to `bench/results/page.json` and between the marks of `docs/bench
 the main thread are from Chromium's own trace: the tasks of the renderer's main thread.
 """
 
-import json
-import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -26,7 +23,7 @@ from bench.browser import (
     time_to_text,
     traced,
 )
-from bench.children import ROOT
+from bench.page_report import Figure, write
 from tests.e2e.chat_page import ChatPage
 from tests.support.app_server import AppServer, running
 from tests.support.openai_server import (
@@ -40,10 +37,6 @@ from tests.support.openai_server import (
     texts,
 )
 from tests.support.programs import CHROMIUM, find
-
-_RESULTS = ROOT / "bench" / "results" / "page.json"
-_PAGE = ROOT / "docs" / "benchmarks.md"
-_MARKS = re.compile(r"(<!-- page -->\n).*(\n<!-- /page -->)", re.DOTALL)
 
 _FLUSHES, _FLUSH_CHARS, _FLUSH_S = 400, 20, 0.02
 _RELOADS = 15
@@ -68,21 +61,6 @@ def walk(metres: float) -> int:
 | by the mill | {number} km |
 
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One measured figure, and the most it may be."""
-
-    what: str
-    value: float
-    unit: str
-    budget: float | None = None
-
-    @property
-    def holds(self) -> bool | None:
-        """Whether it keeps to its budget; None if it has none."""
-        return None if self.budget is None else self.value <= self.budget
 
 
 def main() -> None:
@@ -111,19 +89,8 @@ def main() -> None:
         version = browser.version
         browser.close()
     for figure in figures:
-        print(_line(figure))
-    results = {
-        "machine": machine.describe() | {"Chromium": version},
-        "figures": [
-            {"what": f.what, "value": round(f.value, 3), "unit": f.unit, "budget": f.budget}
-            for f in figures
-        ],
-        "files": {name: {"bytes": raw, "gzipped": gz} for name, (raw, gz) in files.items()},
-    }
-    _RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    told = _markdown(results["machine"], figures, files)
-    text = _PAGE.read_text()
-    _PAGE.write_text(_MARKS.sub(lambda marks: marks[1] + told + marks[2], text))
+        print(figure.line())
+    write(machine.describe() | {"Chromium": version}, figures, files)
 
 
 def _application(folder: Path, model: OpenAIServer) -> AppServer:
@@ -289,27 +256,6 @@ def _show_all(chat: ChatPage) -> None:
 
 def _long(tasks: list[float]) -> int:
     return sum(task > _LONG_TASK_MS for task in tasks)
-
-
-def _line(figure: Figure) -> str:
-    held = {True: "✓", False: "✗", None: ""}[figure.holds]
-    budget = "" if figure.budget is None else f"≤ {figure.budget:g} {figure.unit}"
-    return f"| {figure.what} | {figure.value:.3g} {figure.unit} | {budget} | {held} |"
-
-
-def _markdown(
-    told: Mapping[str, str], figures: list[Figure], files: Mapping[str, tuple[int, int]]
-) -> str:
-    rows = "\n".join(_line(figure) for figure in figures)
-    sizes = "\n".join(
-        f"| `{name}` | {raw / 1000:.1f} | {gz / 1000:.1f} |"
-        for name, (raw, gz) in sorted(files.items(), key=lambda item: -item[1][1])
-    )
-    where = f"{told['date']}, {told['processor']}, Chromium {told['Chromium']}"
-    return (
-        f"{where}.\n\n| figure | | budget | |\n|:--|--:|:--|:-:|\n{rows}\n\n"
-        f"| file of the first load | kB | gzipped |\n|:--|--:|--:|\n{sizes}"
-    )
 
 
 if __name__ == "__main__":
