@@ -66,6 +66,7 @@ class Replies:
         outcome: Outcome,
         parts: list[dict[str, Any]] | None = None,
         meta: dict[str, Any] | None = None,
+        tail: int | None = None,
     ) -> None:
         """Save the reply and close the stream's row, in one transaction."""
         first = await self._streams.finish(
@@ -76,6 +77,7 @@ class Replies:
             outcome=outcome.kind,
             error_code=outcome.code,
             meta=meta,
+            tail=tail,
         )
         if first is not None and outcome.kind == "completed" and self._on_first_answer is not None:
             self._on_first_answer(identity, first)

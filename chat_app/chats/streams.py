@@ -138,6 +138,7 @@ class StreamRepository:
         parts: list[dict[str, Any]] | None = None,
         error_code: str | None = None,
         meta: dict[str, Any] | None = None,
+        tail: int | None = None,
     ) -> ChatId | None:
         """Close a stream and keep its reply. Again with the same token: nothing happens.
 
@@ -150,6 +151,7 @@ class StreamRepository:
                 has. If there is nothing, there will be no message.
             error_code: Why it failed.
             meta: What is to be known about the reply, beside the model; None for what is known.
+            tail: How far the log is durable, as an offset; None for as far as is known.
 
         Returns:
             The chat, when that was its first stream.
@@ -166,6 +168,7 @@ class StreamRepository:
             if stream.fencing_token != fencing_token:
                 raise Fenced(_CLAIMED)
             if stream.outcome is None:
+                stream.tail = stream.tail if tail is None else tail
                 await close(
                     session,
                     chat,

@@ -20,7 +20,7 @@ class Assignment:
         parts: What the reply held before, when it is being continued.
         metadata: What was known then of its making.
         checkpoint: The text of the reply at the newest checkpoint.
-        tail: How far the log was durable then.
+        tail: How far the log was durable then, or when the reply was saved.
         outcome: Set when the reply is in the database already and only the log is still open.
     """
 
@@ -69,9 +69,11 @@ class ReplyStore(Protocol):
         outcome: Outcome,
         parts: list[dict[str, Any]] | None = None,
         meta: dict[str, Any] | None = None,
+        tail: int | None = None,
     ) -> None:
         """Save the reply and close the stream's row, in one transaction.
 
-        Without parts it is saved as it was at the newest checkpoint.
+        Without parts it is saved as it was at the newest checkpoint. `tail` is how far the log is
+        durable, if that is known.
         """
         ...

@@ -85,10 +85,10 @@ class Producer:
         """
         try:
             assignment = await _patiently(partial(self._store.claim, identity, stream_id))
-            lost = partial(self._is_lost, stream_id, assignment)
-            if assignment.outcome is None and await _patiently(lost):
+            if await _patiently(partial(self._is_lost, stream_id, assignment)):
                 await self._log.delete(stream_id)
-                await self._keep_checkpoint(identity, stream_id, assignment)
+                if assignment.outcome is None:
+                    await self._keep_checkpoint(identity, stream_id, assignment)
                 return
             open_log = partial(
                 self._log.open,
@@ -137,7 +137,7 @@ class Producer:
 
         The latter happens when the store is restored from an older copy. The stream cannot be
         continued then: a viewer may have seen more of it than anybody knows, and would be given
-        other events at the offsets it has passed.
+        other events at the offsets it has passed. Without a log all are given the message.
         """
         if assignment.takeover == 0:
             return False
@@ -171,6 +171,7 @@ class Producer:
                 parts=writing.reply.stored(),
                 outcome=outcome,
                 meta=writing.meta(),
+                tail=writing.appender.tail.end,
             )
             await _until_done(save)
         await writing.close(outcome)

@@ -25,6 +25,9 @@ from chat_app.streams.model import Outcome, StreamId, StreamState
 from chat_app.streams.tail import Tail
 from chat_app.streams.writer import Writer
 
+_RESTORED = 2
+"""Pulses after which a producer that lives has restored its stream."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
@@ -163,11 +166,20 @@ class StreamLog:
         tail = await self._attach(stream_id)
         if after > tail.end:
             # What is known here may be late: another process writes, and its push is on the way.
-            end = (await self.state(stream_id)).tail
-            if after > end:
-                raise InvalidOffset(f"the stream's newest offset is {end}", tail=end)
+            await self._until_reached(stream_id, after)
         fetch = partial(self._fetch, self._keys(stream_id), tail)
         return Follower(tail, fetch=fetch, after=after, compact=compact)
+
+    async def _until_reached(self, stream_id: StreamId, after: int) -> None:
+        state = await self.state(stream_id)
+        if after > state.tail and state.outcome is None:
+            # A store that came back with an older copy of itself lacks what consumers have seen,
+            # until the next event or pulse of the producer, who writes it again.
+            await asyncio.sleep(_RESTORED * self._options.pulse.total_seconds())
+            state = await self.state(stream_id)
+        if after > state.tail:
+            msg = f"the stream's newest offset is {state.tail}"
+            raise InvalidOffset(msg, tail=state.tail)
 
     async def state(self, stream_id: StreamId) -> StreamState:
         """What the log knows of a stream now. Raises `StreamNotFound`."""

@@ -137,8 +137,10 @@ class Run:
             log = await laws.read_log(self._stage.redis.socket_url, viewers[0].stream_id)
             stored = await to_thread.run_sync(laws.read_stored, self._stage.folder, chat)
             lost = self._stage.lost_at > min(viewer.marks[-1] for viewer in viewers) - _FLOWING
-        self.report.logs += bool(log)
         self.report.takeovers += stored.takeovers
+        if lost:
+            log = []  # or what was saved of it
+        self.report.logs += bool(log)
         gone = [] if log or lost else ["its log is gone"]
         return gone + laws.broken(whole, viewers, log, stored)
 

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -36,7 +37,7 @@ class Stage:
 
     Attributes:
         apis: Address of each server, by way of its proxy.
-        lost_at: When Redis last forgot everything, by the monotonic clock.
+        lost_at: When Redis last forgot something, by the monotonic clock.
         broken: What went wrong with the servers themselves.
     """
 
@@ -55,7 +56,9 @@ class Stage:
             "terminate": self._terminate,
             "freeze": self._freeze,
             "cut": self._cut,
+            "deafen": self._deafen,
             "empty": self._empty,
+            "rewind": self._rewind,
             "flush": self._flush,
             "pause": self._pause,
             "unplug": self._unplug,
@@ -97,8 +100,18 @@ class Stage:
     async def _cut(self, fault: Fault) -> None:
         self._proxies[fault.server].cut_all()
 
+    async def _deafen(self, fault: Fault) -> None:
+        self._proxies[fault.server].swallow_streams()
+
     async def _empty(self, _fault: Fault) -> None:
         await to_thread.run_sync(self.redis.restart)
+        self.lost_at = time.monotonic()
+
+    async def _rewind(self, fault: Fault) -> None:
+        async with Redis.from_url(self.redis.socket_url) as client:
+            await client.save()
+        await pause(fault.seconds)
+        await to_thread.run_sync(partial(self.redis.restart, saved=True))
         self.lost_at = time.monotonic()
 
     async def _flush(self, _fault: Fault) -> None:

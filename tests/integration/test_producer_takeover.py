@@ -581,6 +581,34 @@ async def test_a_store_that_comes_back_as_it_was_before_ends_what_it_cannot_go_o
         await elsewhere.log.state(stream_id)
 
 
+async def test_the_log_of_a_saved_reply_that_comes_back_as_it_was_before_is_not_closed_short(
+    here: ServerProcess,
+    elsewhere: ServerProcess,
+    redis_url: str,
+    model: ScriptedLLM,
+    other_model: ScriptedLLM,
+    alice: Identity,
+) -> None:
+    stream_id, producing = await begun(here, model, alice, "To ", until="To ")
+    with redis.Redis.from_url(redis_url) as client:
+        names: Any = client.keys(f"*{stream_id}*")
+        older: dict[bytes, Any] = {name: client.dump(name) for name in names}
+        model.say("the sea.", Finish())
+        await ended(producing)
+        for key, value in older.items():
+            client.restore(key, 0, value, replace=True)
+
+    with anyio.fail_after(TOO_LONG):
+        await elsewhere.producer.produce(alice, stream_id)
+
+    # Whoever had not seen all of it is given the message.
+    with pytest.raises(StreamNotFound):
+        await elsewhere.log.state(stream_id)
+    chat = await here.chat(alice)
+    assert (chat.messages[-1].text, chat.messages[-1].status) == ("To the sea.", "complete")
+    assert other_model.prompts == []
+
+
 async def test_text_that_reached_the_database_but_not_the_log_is_not_asked_for_again(
     here: ServerProcess,
     elsewhere: ServerProcess,

@@ -116,6 +116,24 @@ async def test_redis_restarted_empty_while_nobody_writes(
     await story.ends_exactly()
 
 
+async def test_redis_restarted_with_what_it_had_some_events_before(
+    story: Story, own_redis: RedisServer, client: redis.Redis
+) -> None:
+    await client.save()
+    await story.write(20, durable=True)
+    seen = story.producer.tail.end
+    own_redis.restart(saved=True)
+    # Somebody whose connection was lost with it, and who has more than the store now.
+    comes_back = asyncio.create_task(story.elsewhere.follow(story.stream_id, after=seen))
+
+    await story.ends_exactly()
+
+    with anyio.fail_after(TOO_LONG):
+        first = await (await comes_back).next()
+    assert first is not None
+    assert frame.offset_of(first.data) == seen + 1
+
+
 async def test_everything_flushed(story: Story, client: redis.Redis) -> None:
     await client.flushall()
     await story.write(20, durable=False)

@@ -15,13 +15,14 @@ from tests.support.programs import REDIS_SERVER, find
 START_TIMEOUT = 10
 STOP_TIMEOUT = 10
 READY = "eady to accept connections"
+_DUMP = "dump.rdb"
 
 
 class RedisServer:
-    """A server on a Unix socket and on a TCP port of the loopback, which keeps nothing on disk.
+    """A server on a Unix socket and on a TCP port of the loopback, which saves nothing by itself.
 
     Both addresses stay the same over any number of stops, kills and starts; what was stored
-    does not: it always starts empty.
+    does not: it starts empty, unless it is told to have what it last saved.
     """
 
     def __init__(self, *, folder: Path, options: Mapping[str, str] | None = None) -> None:
@@ -56,9 +57,15 @@ class RedisServer:
         """The process id of the running server."""
         return self._running().pid
 
-    def start(self) -> None:
-        """Start an empty server; when this returns both addresses accept connections."""
+    def start(self, *, saved: bool = False) -> None:
+        """Start a server; when this returns both addresses accept connections.
+
+        Args:
+            saved: With what it was told to SAVE, or was configured to; else empty.
+        """
         assert self._process is None, "it is running already"
+        if not saved:
+            (self._folder / _DUMP).unlink(missing_ok=True)
         self._ready.clear()
         self._process = subprocess.Popen(
             self._command(),
@@ -89,10 +96,10 @@ class RedisServer:
         """Go on after `pause`, with everything still stored."""
         self._running().send_signal(signal.SIGCONT)
 
-    def restart(self) -> None:
-        """Crash and come back empty at the same addresses."""
+    def restart(self, *, saved: bool = False) -> None:
+        """Crash and come back at the same addresses: empty, or with what it last saved."""
         self.kill()
-        self.start()
+        self.start(saved=saved)
 
     def close(self) -> None:
         """Make sure that nothing runs any more, in whatever state it is."""
@@ -121,6 +128,7 @@ class RedisServer:
             "bind": "127.0.0.1",
             "unixsocket": str(self.socket),
             "dir": str(self._folder),
+            "dbfilename": _DUMP,
             "save": "",
             "appendonly": "no",
             "logfile": "",
