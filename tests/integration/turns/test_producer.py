@@ -2,14 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import anyio
 import pytest
 
-from chat_app.chats.database import Database
 from chat_app.errors import PromptRejected, ProviderThrottled, ProviderUnavailable
 from chat_app.generation.llm import Delta, Finish, Usage
 from chat_app.identity.identity import Identity
@@ -20,31 +17,11 @@ from tests.support.server_process import (
     TOO_LONG,
     ServerProcess,
     events,
-    server_process,
     text_of,
     timeless,
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """What a database is to a producer is proved elsewhere; here one kind is enough."""
-    return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture
-def model() -> ScriptedLLM:
-    return ScriptedLLM()
-
-
-@pytest.fixture
-async def here(
-    store_url: str, database: Database, model: ScriptedLLM
-) -> AsyncGenerator[ServerProcess]:
-    async with server_process(store_url, database, model) as process:
-        yield process
 
 
 async def produced(here: ServerProcess, owner: Identity) -> tuple[StreamId, bytes]:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -43,16 +42,6 @@ from tests.support.server_process import (
 pytestmark = pytest.mark.anyio
 
 MESSAGE = "prompt-1"
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture
-def model() -> ScriptedLLM:
-    return ScriptedLLM()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

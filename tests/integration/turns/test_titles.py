@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -25,11 +24,6 @@ pytestmark = pytest.mark.anyio
 
 CHAT = ChatId("sea")
 TOO_LONG = 10
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
 
 
 class Namer:

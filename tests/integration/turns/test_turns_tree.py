@@ -1,7 +1,6 @@
 """Turns beside turns: edited, made anew, continued; and what is done to a chat as a whole."""
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import anyio
 import pytest
@@ -39,16 +38,6 @@ from tests.support.server_process import (
 pytestmark = pytest.mark.anyio
 
 FIRST, SECOND = "prompt-1", "prompt-2"
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture
-def model() -> ScriptedLLM:
-    return ScriptedLLM()
 
 
 class App:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,16 +21,6 @@ from tests.support.server_process import CHAT, QUESTION, server_process
 pytestmark = pytest.mark.anyio
 
 TOO_LONG = 20
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture
-def model() -> ScriptedLLM:
-    return ScriptedLLM()
 
 
 class Claims(StreamRepository):

@@ -1,9 +1,8 @@
 """Generations as tasks: done once, somewhere, also when a process ends in the middle."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import cast
 from uuid import uuid4
 
@@ -27,29 +26,6 @@ from tests.support.scripted_llm import ScriptedLLM
 from tests.support.server_process import NEVER, TOO_LONG, ServerProcess, server_process, text_of
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture
-def model() -> ScriptedLLM:
-    return ScriptedLLM()
-
-
-@pytest.fixture
-def other_model() -> ScriptedLLM:
-    return ScriptedLLM()
-
-
-@pytest.fixture
-async def here(
-    store_url: str, database: Database, model: ScriptedLLM
-) -> AsyncGenerator[ServerProcess]:
-    async with server_process(store_url, database, model) as process:
-        yield process
 
 
 async def test_scheduling_twice_is_scheduling_once(

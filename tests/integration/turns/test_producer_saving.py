@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,16 +19,6 @@ from tests.support.server_process import TOO_LONG, events, server_process, text_
 pytestmark = pytest.mark.anyio
 
 FOR_EVER = 10**9
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture
-def model() -> ScriptedLLM:
-    return ScriptedLLM()
 
 
 class FailsToSave(StreamRepository):

@@ -1,10 +1,9 @@
 """A generation that outlives its producer: continued, fenced, closed, interrupted."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -33,22 +32,6 @@ pytestmark = pytest.mark.anyio
 
 SOON = timedelta(milliseconds=5)
 MORE_THAN_A_PRODUCER_MAY_BE_AHEAD = "mountains " * 100_000
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture
-def model() -> ScriptedLLM:
-    return ScriptedLLM()
-
-
-@pytest.fixture
-def other_model() -> ScriptedLLM:
-    """What answers in the other process."""
-    return ScriptedLLM()
 
 
 class Checkpoints(StreamRepository):
@@ -136,6 +119,17 @@ async def begun(
 async def ended(*tasks: asyncio.Task[Any]) -> None:
     with anyio.fail_after(TOO_LONG):
         await asyncio.wait(tasks)
+
+
+@contextmanager
+def rewound(redis_url: str, stream_id: StreamId) -> Iterator[None]:
+    """The store knows of the stream at the end what it knew at the beginning."""
+    with redis.Redis.from_url(redis_url) as client:
+        names: Any = client.keys(f"*{stream_id}*")
+        before: dict[bytes, Any] = {name: client.dump(name) for name in names}
+        yield
+        for name, value in before.items():
+            client.restore(name, 0, value, replace=True)
 
 
 async def test_a_cancelled_generation_is_continued_elsewhere_as_the_same_reply(
@@ -557,9 +551,7 @@ async def test_a_store_that_comes_back_as_it_was_before_ends_what_it_cannot_go_o
     alice: Identity,
 ) -> None:
     stream_id, first = await begun(here, model, alice, "To ", until="To ")
-    with redis.Redis.from_url(redis_url) as client:
-        names: Any = client.keys(f"*{stream_id}*")
-        older: dict[bytes, Any] = {name: client.dump(name) for name in names}
+    with rewound(redis_url, stream_id):
         model.say("the ")
         seen = frame.split(await here.watch(stream_id, text="To the "))
         await StreamRepository(here.database).checkpoint(
@@ -567,8 +559,6 @@ async def test_a_store_that_comes_back_as_it_was_before_ends_what_it_cannot_go_o
         )
         first.cancel()
         await ended(first)
-        for key, value in older.items():
-            client.restore(key, 0, value, replace=True)
 
     with anyio.fail_after(TOO_LONG):
         await elsewhere.producer.produce(alice, stream_id)
@@ -590,13 +580,9 @@ async def test_the_log_of_a_saved_reply_that_comes_back_as_it_was_before_is_not_
     alice: Identity,
 ) -> None:
     stream_id, producing = await begun(here, model, alice, "To ", until="To ")
-    with redis.Redis.from_url(redis_url) as client:
-        names: Any = client.keys(f"*{stream_id}*")
-        older: dict[bytes, Any] = {name: client.dump(name) for name in names}
+    with rewound(redis_url, stream_id):
         model.say("the sea.", Finish())
         await ended(producing)
-        for key, value in older.items():
-            client.restore(key, 0, value, replace=True)
 
     with anyio.fail_after(TOO_LONG):
         await elsewhere.producer.produce(alice, stream_id)

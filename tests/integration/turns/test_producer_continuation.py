@@ -1,8 +1,6 @@
 """A reply that ended too early goes on: the same message, whole again in a stream of its own."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import anyio
 import pytest
@@ -25,24 +23,6 @@ from tests.support.server_process import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
-
-
-@pytest.fixture
-def model() -> ScriptedLLM:
-    return ScriptedLLM()
-
-
-@pytest.fixture
-async def here(
-    store_url: str, database: Database, model: ScriptedLLM
-) -> AsyncGenerator[ServerProcess]:
-    async with server_process(store_url, database, model) as process:
-        yield process
 
 
 async def broken_off(here: ServerProcess, model: ScriptedLLM, owner: Identity, *said: Line) -> None:

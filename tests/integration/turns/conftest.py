@@ -1,0 +1,34 @@
+"""One process at work. What a database is to a turn is proved elsewhere; one kind is enough here."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from chat_app.chats.database import Database
+from tests.support.scripted_llm import ScriptedLLM
+from tests.support.server_process import ServerProcess, server_process
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'chat.db'}"
+
+
+@pytest.fixture
+def model() -> ScriptedLLM:
+    return ScriptedLLM()
+
+
+@pytest.fixture
+def other_model() -> ScriptedLLM:
+    """What answers in the other process."""
+    return ScriptedLLM()
+
+
+@pytest.fixture
+async def here(
+    store_url: str, database: Database, model: ScriptedLLM
+) -> AsyncGenerator[ServerProcess]:
+    async with server_process(store_url, database, model) as process:
+        yield process
