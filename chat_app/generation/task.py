@@ -19,6 +19,7 @@ from uuid import uuid4
 from docket import Docket, TaskKey, Worker
 
 from chat_app.errors import LogUnavailable
+from chat_app.generation import heartbeat
 from chat_app.generation.lease import Assigned, Leases, connection
 from chat_app.generation.producer import Producer
 from chat_app.identity.identity import Identity, UserId
@@ -218,7 +219,12 @@ async def open_generations(
         ) as worker,
     ):
         generations = Generations(docket, worker, producer, patience=patience)
+        watching = asyncio.create_task(
+            heartbeat.watch(docket, worker, patience=patience), name="worker's heartbeat"
+        )
         try:
             yield generations
         finally:
             await generations.leave()
+            watching.cancel()
+            await asyncio.wait([watching])

@@ -63,6 +63,13 @@ class TcpProxy:
         """
         self._swallowed |= self._streams
 
+    def swallow_all(self) -> None:
+        """Lose what the server sends on the connections there are, and keep them open.
+
+        New ones are as good as ever.
+        """
+        self._swallowed |= self._writers
+
     def cut_all(self) -> None:
         """Reset every connection now."""
         for writer in list(self._writers):

@@ -1,7 +1,8 @@
 """Generations as tasks: done once, somewhere, also when a process ends in the middle."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import cast
 from uuid import uuid4
@@ -24,6 +25,7 @@ from chat_app.streams.model import StreamId
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.server_process import NEVER, TOO_LONG, ServerProcess, server_process, text_of
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.anyio
 
@@ -267,3 +269,36 @@ async def test_what_has_ended_holds_no_lease(redis_url: str, alice: Identity) ->
         await anyio.wait_all_tasks_blocked()
 
         assert await client.zcard(f"{name}:queue") == 0
+
+
+async def test_connections_that_are_dead_and_do_not_say_so_are_replaced(
+    own_redis: RedisServer, database: Database, model: ScriptedLLM, alice: Identity
+) -> None:
+    async with (
+        TcpProxy(port=own_redis.port) as proxy,
+        server_process(f"redis://127.0.0.1:{proxy.port}/0", database, model) as here,
+        here.working() as generations,
+    ):
+        first = await here.ask(alice)
+        await generations.schedule(alice, first)
+        model.say("To the ")
+        await here.watch(first, text="To the ")
+        proxy.swallow_all()
+        model.say("sea.", Finish())
+
+        assert text_of(await here.everything(first)) == "To the sea."
+        await in_the_end(here.log.ping)
+        model.say("By train.", Finish())
+        second = await here.ask(alice)
+        await in_the_end(lambda: generations.schedule(alice, second))
+        with anyio.fail_after(30):
+            data = b"".join([batch.data async for batch in await here.log.follow(second)])
+    assert text_of(data) == "By train."
+    assert len(model.prompts) == 2
+
+
+async def in_the_end(attempt: Callable[[], Awaitable[None]]) -> None:
+    """Try as those do who are told that the store is away."""
+    while True:
+        with suppress(LogUnavailable):
+            return await attempt()
