@@ -38,6 +38,7 @@ class Appender:
         tail: The whole stream so far, as far as it is durable.
         keys: Where the stream lives in the store.
         stop_requested: Somebody asked for the end of this stream, or its producer is fenced.
+        outage: Set when the store has not taken a flush, for whoever waits to clear.
         still_owner: Asks whoever gave out the token whether a newer one has been given out.
     """
 
@@ -49,14 +50,15 @@ class Appender:
         tail: Tail,
         keys: Keys,
         wake: "Callable[[Appender], None]",
-        still_owner: Callable[[], Awaitable[bool]],
+        still_owner: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.stream_id = stream_id
         self.tail = tail
         self.stop_requested = asyncio.Event()
+        self.outage = asyncio.Event()
         self.keys = keys
         self._token = str(token)
-        self.still_owner = still_owner
+        self.still_owner = still_owner or _nobody_else
         self._wake = wake
         self._pending: list[bytes | _Text] = []
         self._pending_chars = 0
@@ -163,7 +165,7 @@ class Appender:
                 return
         elif status == b"gap":
             # The store restarted from an older copy of itself.
-            self._restore = True
+            self._restore = self._error is None
         elif status == b"lost":
             # It restarted empty, and with the stream it forgot who owns it: `restore` or `fence`.
             return
@@ -178,9 +180,10 @@ class Appender:
             self._wake(self)
 
     def restore(self) -> None:
-        """Write the whole stream again, at the same offsets."""
-        self._restore = True
-        self._wake(self)
+        """Write the whole stream again, at the same offsets; not if it was given up."""
+        if self._error is None:
+            self._restore = True
+            self._wake(self)
 
     def fence(self) -> None:
         """Give up: a newer producer owns the stream, or it is nobody's any more."""
@@ -196,3 +199,7 @@ class Appender:
     @property
     def _closing(self) -> bool:
         return self._outcome is not None and self.tail.outcome is None
+
+
+async def _nobody_else() -> bool:
+    return True

@@ -34,12 +34,13 @@ _RETRY = 0.2  # seconds between attempts to reach the store
 class _Watched:
     """A stream that somebody in this process looks at and somebody elsewhere writes."""
 
-    __slots__ = ("heard", "keys", "seen", "tail")
+    __slots__ = ("heard", "keys", "missing", "tail")
 
     def __init__(self, keys: Keys, tail: Tail) -> None:
         self.keys = keys
         self.tail = weakref.ref(tail)  # only viewers keep a tail alive
-        self.heard = self.seen = time.monotonic()  # last push · last time the store knew it
+        self.heard = time.monotonic()  # last push
+        self.missing = 0.0  # since when the store does not know it; 0 while it does
 
     def fed(self) -> Tail | None:
         """The tail, if it needs to be fed: held by somebody, open, and not produced here."""
@@ -167,10 +168,11 @@ class Feed:
             return
         if not known:
             # Between a restart of the store and its producer's next append; or for good.
-            if time.monotonic() - watched.seen > self._patience:
+            watched.missing = watched.missing or time.monotonic()
+            if time.monotonic() - watched.missing > self._patience:
                 tail.lose()
             return
-        watched.seen = time.monotonic()
+        watched.missing = 0.0
         if end - tail.end > _PAGE:
             tail.skip(to=end)  # the viewers read the log at their own pace
         while (start := tail.end) < end:

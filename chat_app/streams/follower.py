@@ -34,6 +34,7 @@ class Follower:
         self._tail = tail
         self._fetch = fetch
         self._compact_until = tail.end if compact else 0
+        self._replay: list[bytes] = []  # what is left of it, merged
 
     def __aiter__(self) -> "Follower":
         return self
@@ -64,8 +65,19 @@ class Follower:
         return Batch(last=last, data=b"".join(frames))
 
     async def _compacted(self, tail: Tail) -> Batch:
-        """All of the replay in one batch: what is merged page by page has seams."""
+        """The replay, merged as a whole: what is merged page by page has seams."""
+        if not self._replay:
+            self._replay = await self._merged(tail)
+        frames = _at_once(self._replay)
+        self._replay = self._replay[len(frames) :]
+        self.cursor = frame.offset_of(frames[-1])
+        return Batch(last=self.cursor, data=b"".join(frames))
+
+    async def _merged(self, tail: Tail) -> list[bytes]:
+        """The replay in as few frames as it can be; the same ones for all who are as far behind."""
         end, merged = tail.merged if self.cursor == 0 else (self.cursor, [])
+        if end >= self._compact_until:
+            return merged
         while end < self._compact_until:
             frames = await self._frames(tail, after=end)
             end += len(frames)
@@ -73,8 +85,7 @@ class Follower:
         merged = list(frame.compact(merged))
         if self.cursor == 0:
             tail.merged = (end, merged)  # the next one does not begin at the beginning
-        self.cursor = end
-        return Batch(last=end, data=b"".join(merged))
+        return merged
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have `listener` called at each change, until `dismiss`: for those who need no task."""
@@ -99,9 +110,14 @@ class Follower:
         return not self._tail.behind(self.cursor)
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing will be added to the stream."""
+        return self._tail.outcome is not None
+
+    @property
     def ended(self) -> bool:
         """Whether everything there is was handed over, and nothing will follow."""
-        return self._tail.outcome is not None and self.cursor >= self._tail.end
+        return self.closed and self.cursor >= self._tail.end
 
     async def _frames(self, tail: Tail, *, after: int) -> list[bytes]:
         """What follows offset `after`, as soon as the store has it again if it has lost it."""

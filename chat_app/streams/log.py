@@ -25,9 +25,6 @@ from chat_app.streams.model import Outcome, StreamId, StreamState
 from chat_app.streams.tail import Tail
 from chat_app.streams.writer import Writer
 
-_RESTORED = 2
-"""Pulses after which a producer that lives has restored its stream."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
@@ -47,6 +44,11 @@ class LogOptions:
     timeout: timedelta = timedelta(seconds=5)
     pulse: timedelta = timedelta(seconds=1)
 
+    @property
+    def restoring(self) -> timedelta:
+        """How long a producer that lives needs to write again what its store has lost."""
+        return 2 * self.pulse
+
 
 class StreamLog:
     """Append-only streams that outlive the process that writes them.
@@ -59,11 +61,14 @@ class StreamLog:
 
     Every method raises `LogUnavailable` when the store does not answer; a producer and a consumer
     that have begun ride the outage through.
+
+    Attributes:
+        options: As it was opened with.
     """
 
     def __init__(self, engine: Engine, options: LogOptions) -> None:
         self._engine = engine
-        self._options = options
+        self.options = options
         self._writer = Writer(
             engine,
             log_ttl=options.log_ttl,
@@ -90,7 +95,7 @@ class StreamLog:
     async def create(self, stream_id: StreamId) -> None:
         """Make a stream known, so that it can be followed and stopped before it is produced."""
         keys = self._keys(stream_id)
-        await self._engine.run("create", keys=[keys.state], args=[_ms(self._options.open_ttl)])
+        await self._engine.run("create", keys=[keys.state], args=[_ms(self.options.open_ttl)])
 
     async def open(
         self,
@@ -113,9 +118,10 @@ class StreamLog:
         Raises:
             Fenced: A producer with a larger token owns the stream.
             StreamClosed: The stream has ended.
+            StreamNotFound: The store has come back with less of it than was seen here.
         """
         keys = self._keys(stream_id)
-        args = [str(token), _ms(self._options.open_ttl)]
+        args = [str(token), _ms(self.options.open_ttl)]
         status, end, stop = await self._engine.run("open", keys=keys, args=args)
         if status == b"fenced":
             raise Fenced(f"another producer has taken over stream {stream_id}")
@@ -125,14 +131,12 @@ class StreamLog:
         while len(frames) < end:
             frames += await self._page(keys, after=len(frames))
         tail = self._tails.setdefault(stream_id, Tail())
+        if tail.end > end:
+            raise StreamNotFound(f"the store has an older copy of stream {stream_id}")
         tail.adopt(frames)
+        wake = self._writer.wake
         appender = Appender(
-            stream_id,
-            token=token,
-            tail=tail,
-            keys=keys,
-            wake=self._writer.wake,
-            still_owner=still_owner or _nobody_else,
+            stream_id, token=token, tail=tail, keys=keys, wake=wake, still_owner=still_owner
         )
         if stop == b"1":
             appender.stop_requested.set()
@@ -147,6 +151,7 @@ class StreamLog:
         Nothing happens if the stream is closed, or has another producer in this process.
         """
         if appender.tail.outcome is None:
+            appender.fence()  # it may be there still, and must not restore the stream
             await self._produced_elsewhere(appender)
 
     async def follow(
@@ -175,7 +180,7 @@ class StreamLog:
         if after > state.tail and state.outcome is None:
             # A store that came back with an older copy of itself lacks what consumers have seen,
             # until the next event or pulse of the producer, who writes it again.
-            await asyncio.sleep(_RESTORED * self._options.pulse.total_seconds())
+            await asyncio.sleep(self.options.restoring.total_seconds())
             state = await self.state(stream_id)
         if after > state.tail:
             msg = f"the stream's newest offset is {state.tail}"
@@ -214,6 +219,8 @@ class StreamLog:
 
     async def _fetch(self, keys: Keys, tail: Tail, after: int) -> list[bytes]:
         """The next frames behind `after`, from this process if it has them, else from the log."""
+        if after >= tail.end:
+            raise OffsetExpired("the log of this stream has gone back")
         if after >= tail.start:
             return tail.frames(after=after, limit=PAGE)
         frames = await self._page(keys, after=after)
@@ -252,7 +259,7 @@ class StreamLog:
         return frames
 
     def _keys(self, stream_id: StreamId) -> Keys:
-        return Keys.of(stream_id, prefix=self._options.prefix)
+        return Keys.of(stream_id, prefix=self.options.prefix)
 
     async def run(self) -> None:
         """Write and receive until cancelled."""
@@ -282,10 +289,6 @@ async def open_log(url: str, options: LogOptions) -> AsyncGenerator[StreamLog]:
         serve_log(engine, options) as log,
     ):
         yield log
-
-
-async def _nobody_else() -> bool:
-    return True
 
 
 def _outcome(stored: bytes) -> Outcome | None:

@@ -51,7 +51,10 @@ class Tail:
             self.end = last
             if not self.keep_all and len(self._frames) > 2 * _KEPT:
                 del self._frames[:-_KEPT]
-        if outcome is not None and last >= self.end:
+        if outcome is not None:
+            if last < self.end:
+                self.lose()  # the store went back, and the stream has ended otherwise than it was seen
+                return True
             self.outcome = outcome
         if fresh > 0 or outcome is not None:
             self._wake()

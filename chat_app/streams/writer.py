@@ -96,6 +96,8 @@ class Writer:
             except LogUnavailable as error:
                 if delay == _FIRST_RETRY:
                     _logger.warning("%s; trying until it does", error)
+                    for appender in list(self._open):
+                        appender.outage.set()
             except Exception:  # outermost frame of the task: without it no stream would go on
                 _logger.exception("a flush failed; trying again")
             for appender in batch:
