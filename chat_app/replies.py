@@ -45,6 +45,10 @@ class Replies:
             outcome=_outcome(claim),
         )
 
+    async def durable_tail(self, identity: Identity, stream_id: StreamId) -> int:
+        """How far the log of an open stream is known to have been durable; 0 if that is unknown."""
+        return await self._streams.durable_tail(identity, stream_id)
+
     async def still_owner(self, identity: Identity, stream_id: StreamId, *, token: int) -> bool:
         """Whether `token` is that of the newest claim."""
         return await self._streams.is_newest_claim(identity, stream_id, fencing_token=token)

@@ -1,6 +1,7 @@
 """One turn: a prompt and the reply to it. The page and the API both come through here."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from chat_app.chats.models import (
     ACTIVE,
@@ -12,6 +13,7 @@ from chat_app.chats.models import (
 )
 from chat_app.chats.repository import ChatRepository
 from chat_app.errors import (
+    InvalidOffset,
     InvalidRequest,
     LogUnavailable,
     OffsetExpired,
@@ -101,7 +103,7 @@ class Turns:
             text=text,
             model=model,
             parent_id=MessageId(parent_id) if isinstance(parent_id, str) else parent_id,
-            edited_id=None if edited_id is None else MessageId(edited_id),
+            edited_id=_id(edited_id),
         )
         return await self._turn(identity, begun)
 
@@ -126,10 +128,7 @@ class Turns:
         model = self._chosen(model)
         await self._log.ping()
         begun = await self._chats.regenerate(
-            identity,
-            ChatId(chat_id),
-            message_id=None if message_id is None else MessageId(message_id),
-            model=model,
+            identity, ChatId(chat_id), message_id=_id(message_id), model=model
         )
         return await self._turn(identity, begun)
 
@@ -156,10 +155,7 @@ class Turns:
         model = self._chosen(model)
         await self._log.ping()
         begun = await self._chats.continue_reply(
-            identity,
-            ChatId(chat_id),
-            message_id=None if message_id is None else MessageId(message_id),
-            model=model,
+            identity, ChatId(chat_id), message_id=_id(message_id), model=model
         )
         return await self._turn(identity, begun)
 
@@ -213,8 +209,7 @@ class Turns:
             identity: Who asks.
             chat_id: The chat.
             after: The offset of the last event the caller has. None asks for the message rather
-                than the events: a replay may be compacted then, and a finished reply is given
-                as the message it is.
+                than the events: compacted, and a finished reply as the message it is.
             stream_id: The stream of that event, if the caller knows it: of another one they have
                 nothing, so `after` does not count.
 
@@ -232,10 +227,9 @@ class Turns:
         if stream_id not in {None, stream.id}:
             after = None
         if stream.open:
+            follow = partial(self._log.follow, compact=after is None)
             try:
-                follower = await self._log.follow(
-                    stream.id, after=after or 0, compact=after is None
-                )
+                follower = await follow(stream.id, after=after or 0)
             except StreamNotFound as error:
                 # Accepted a moment ago, or the store restarted empty: its producer knows it.
                 raise LogUnavailable("the stream is not there yet") from error
@@ -248,9 +242,16 @@ class Turns:
         if after is not None:
             try:
                 follower = await self._log.follow(stream.id, after=after)
-                return Resumed(stream_id=stream.id, follower=follower)
             except (StreamNotFound, OffsetExpired):
                 pass  # its log has expired; the message has not
+            except InvalidOffset:
+                # Or the store came back with a copy from before its end.
+                if (await self._log.state(stream.id)).outcome is not None:
+                    raise
+            else:
+                if not follower.closed:  # and whoever was to close it may be gone
+                    await self._generations.schedule(identity, stream.id, closed=True)
+                return Resumed(stream_id=stream.id, follower=follower)
         return await self._ended(identity, stream.chat_id, stream.id, stream.reply_id)
 
     async def follow(self, identity: Identity, turn: Turn) -> Resumed:
@@ -272,8 +273,8 @@ class Turns:
         self, identity: Identity, chat_id: ChatId, stream_id: StreamId, reply_id: MessageId
     ) -> Resumed:
         # Read after the stream was found to be closed: with the row its reply was saved.
-        reply = await self._chats.read_message(identity, chat_id, reply_id)
-        return Resumed(stream_id=stream_id, follower=None, reply=reply)
+        message = await self._chats.read_message(identity, chat_id, reply_id)
+        return Resumed(stream_id=stream_id, follower=None, reply=message)
 
     async def stop(self, identity: Identity, chat_id: str) -> StopRequested | None:
         """End the chat's open stream, keeping what there is; from any process; idempotent.
@@ -293,3 +294,7 @@ class Turns:
         except StreamNotFound as error:
             raise LogUnavailable("the stream is not there yet") from error
         return StopRequested(stream_id=stream.id, cursor=state.tail)
+
+
+def _id(message_id: str | None) -> MessageId | None:
+    return None if message_id is None else MessageId(message_id)

@@ -68,6 +68,15 @@ class StreamRepository:
                 error_code=stream.error_code,
             )
 
+    async def durable_tail(self, identity: Identity, stream_id: StreamId) -> int:
+        """How far the log of an open stream is known to have been durable; 0 if that is unknown.
+
+        Raises:
+            ChatNotFound: No such stream for this user.
+        """
+        row = await self._row(identity, stream_id)
+        return row.tail if row.outcome is None else 0
+
     async def is_newest_claim(
         self, identity: Identity, stream_id: StreamId, *, fencing_token: int
     ) -> bool:
@@ -76,16 +85,19 @@ class StreamRepository:
         Raises:
             ChatNotFound: No such stream for this user.
         """
-        newest = (
-            select(StreamRow.fencing_token)
+        return (await self._row(identity, stream_id)).fencing_token == fencing_token
+
+    async def _row(self, identity: Identity, stream_id: StreamId) -> StreamRow:
+        query = (
+            select(StreamRow)
             .join(ChatRow, col(ChatRow.key) == StreamRow.chat_key)
             .where(StreamRow.id == stream_id, ChatRow.user_id == identity.user_id)
         )
         async with self._database.reading() as session:
-            token = await session.scalar(newest) if is_possible_id(stream_id) else None
-        if token is None:
+            row = await session.scalar(query) if is_possible_id(stream_id) else None
+        if row is None:
             raise not_found()
-        return token == fencing_token
+        return row
 
     async def checkpoint(
         self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str, tail: int

@@ -47,6 +47,10 @@ class ReplyStore(Protocol):
         """Take the stream's generation over from whoever had it."""
         ...
 
+    async def durable_tail(self, identity: Identity, stream_id: StreamId) -> int:
+        """How far the log of an open stream is known to have been durable; 0 if that is unknown."""
+        ...
+
     async def still_owner(self, identity: Identity, stream_id: StreamId, *, token: int) -> bool:
         """Whether `token` is that of the newest claim."""
         ...

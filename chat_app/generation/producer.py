@@ -2,34 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
 
-from chat_app.errors import (
-    ChatNotFound,
-    DatabaseUnavailable,
-    Fenced,
-    LogUnavailable,
-    StreamClosed,
-    StreamNotFound,
-)
+from chat_app.errors import ChatNotFound, Fenced, StreamClosed, StreamNotFound
 from chat_app.generation.assignment import Assignment, ReplyStore
 from chat_app.generation.llm import LLM
+from chat_app.generation.patience import patiently, until_done
+from chat_app.generation.reply import Reply
 from chat_app.generation.writing import Writing
 from chat_app.identity.identity import Identity
+from chat_app.streams import frame
 from chat_app.streams.log import StreamLog
 from chat_app.streams.model import Outcome, StreamId
 
 _logger = logging.getLogger(__name__)
 
-_FIRST_PAUSE = timedelta(milliseconds=100)
-_LONGEST_PAUSE = timedelta(seconds=5)
-"""Between two tries to begin, or to save a reply; each pause is twice the one before."""
-
-T = TypeVar("T")
+_INTERRUPTED = Outcome(kind="interrupted")
+_FAILED = Outcome(kind="failed", code="internal_error")
 
 
 class Producer:
@@ -84,34 +76,78 @@ class Producer:
                 knew, before it is written again.
         """
         try:
-            assignment = await _patiently(partial(self._store.claim, identity, stream_id))
-            if await _patiently(partial(self._is_lost, stream_id, assignment)):
-                await self._log.delete(stream_id)
-                if assignment.outcome is None:
-                    await self._keep_checkpoint(identity, stream_id, assignment)
+            if await patiently(partial(self._is_being_restored, identity, stream_id)):
+                _logger.info("generation left alone: stream %s has a producer", stream_id)
                 return
-            open_log = partial(
-                self._log.open,
-                stream_id,
-                token=assignment.token,
-                still_owner=partial(
-                    self._may_restore, identity, stream_id, assignment.token, on_store_loss
-                ),
-            )
-            appender = await _patiently(open_log)
+            assignment = await patiently(partial(self._store.claim, identity, stream_id))
             try:
-                writing = Writing(appender, assignment)
-                if assignment.outcome is None:
-                    await self._write(identity, writing)
-                else:
-                    await writing.close(assignment.outcome)
-            finally:
-                await self._log.leave(appender)
+                await self._take_up(identity, stream_id, assignment, on_store_loss)
+            except (Fenced, StreamClosed, ChatNotFound):
+                raise
+            except Exception:
+                if assignment.takeover <= self._max_takeovers:
+                    raise  # the next one may succeed
+                _logger.exception("generation given up: stream %s", stream_id)
+                await self._give_up(identity, stream_id, assignment, _FAILED)
         except (Fenced, StreamClosed, ChatNotFound) as error:
             # Not found: the chat was deleted; or the store failed when the turn was scheduled, so
             # the turn was taken back, but the store had the task by then.
             _logger.info("generation given up: %s", error)
             await self._forget_if_nobodys(identity, stream_id)
+
+    async def _is_being_restored(self, identity: Identity, stream_id: StreamId) -> bool:
+        """Whether a producer lives, and only the store has gone back: a claim would fence it."""
+        tail = await self._store.durable_tail(identity, stream_id)
+        if not tail or not await self._lacks(stream_id, tail):
+            return False
+        await asyncio.sleep(self._log.options.restoring.total_seconds())
+        return not await self._lacks(stream_id, tail)
+
+    async def _lacks(self, stream_id: StreamId, tail: int) -> bool:
+        """Whether the log does not go as far as `tail`."""
+        try:
+            return (await self._log.state(stream_id)).tail < tail
+        except StreamNotFound:
+            return True
+
+    async def _take_up(
+        self,
+        identity: Identity,
+        stream_id: StreamId,
+        assignment: Assignment,
+        on_store_loss: Callable[[], None],
+    ) -> None:
+        if assignment.takeover and await patiently(
+            partial(self._lacks, stream_id, assignment.tail)
+        ):
+            # The earlier producer is gone and so is the log, or an end of it that was durable: the
+            # store restarted empty, or with an older copy. The stream cannot be continued: a viewer
+            # may have seen more of it than anybody knows, and would be given other events at the
+            # offsets it has passed. Without a log all are given the message.
+            return await self._give_up(identity, stream_id, assignment, _INTERRUPTED)
+        still_owner = partial(
+            self._may_restore, identity, stream_id, assignment.token, on_store_loss
+        )
+        open_log = partial(
+            self._log.open, stream_id, token=assignment.token, still_owner=still_owner
+        )
+        try:
+            appender = await patiently(open_log)
+        except StreamNotFound:  # viewers here have seen more of it
+            return await self._give_up(identity, stream_id, assignment, _INTERRUPTED)
+        except StreamClosed:
+            if assignment.outcome is None:  # the database has gone back, and not the store
+                await self._keep_log(identity, stream_id, assignment)
+            raise
+        try:
+            writing = Writing(appender, assignment)
+            if assignment.outcome is None:
+                await self._write(identity, writing)
+            else:
+                writing.complete()
+                await writing.close(assignment.outcome)
+        finally:
+            await self._log.leave(appender)
 
     async def _may_restore(
         self,
@@ -132,32 +168,30 @@ class Producer:
         except ChatNotFound:
             await self._log.delete(stream_id)
 
-    async def _is_lost(self, stream_id: StreamId, assignment: Assignment) -> bool:
-        """Whether the earlier producer is gone and so is the log, or an end of it that was durable.
+    async def _give_up(
+        self,
+        identity: Identity,
+        stream_id: StreamId,
+        assignment: Assignment,
+        outcome: Outcome,
+    ) -> None:
+        """Forget the log; if the row is open, close it with the newest checkpoint."""
+        await patiently(partial(self._log.delete, stream_id))
+        if assignment.outcome is None:
+            finish = partial(self._store.finish, identity, stream_id, token=assignment.token)
+            await until_done(partial(finish, outcome=outcome))
 
-        The latter happens when the store is restored from an older copy. The stream cannot be
-        continued then: a viewer may have seen more of it than anybody knows, and would be given
-        other events at the offsets it has passed. Without a log all are given the message.
-        """
-        if assignment.takeover == 0:
-            return False
-        try:
-            state = await self._log.state(stream_id)
-        except StreamNotFound:
-            return True
-        return state.tail < assignment.tail
-
-    async def _keep_checkpoint(
+    async def _keep_log(
         self, identity: Identity, stream_id: StreamId, assignment: Assignment
     ) -> None:
-        save = partial(
-            self._store.finish,
-            identity,
-            stream_id,
-            token=assignment.token,
-            outcome=Outcome(kind="interrupted"),
+        """Save the reply that a closed log holds."""
+        outcome = (await self._log.state(stream_id)).outcome or _INTERRUPTED
+        batches = [batch.data async for batch in await self._log.follow(stream_id)]
+        reply = Reply.from_frames(frame.split(b"".join(batches)))
+        finish = partial(self._store.finish, identity, stream_id, token=assignment.token)
+        await until_done(
+            partial(finish, parts=reply.stored(), outcome=outcome, meta=reply.metadata)
         )
-        await _until_done(save)
 
     async def _write(self, identity: Identity, writing: Writing) -> None:
         # Until the reply is saved: whoever waits for the database is alive.
@@ -173,7 +207,7 @@ class Producer:
                 meta=writing.meta(),
                 tail=writing.appender.tail.end,
             )
-            await _until_done(save)
+            await until_done(save)
         await writing.close(outcome)
 
     async def _ended(self, writing: Writing) -> Outcome:
@@ -218,8 +252,12 @@ class Producer:
     @asynccontextmanager
     async def _checkpoints(self, identity: Identity, writing: Writing) -> AsyncGenerator[None]:
         async def keep() -> None:
+            outage = writing.appender.outage
             while True:
-                await asyncio.sleep(self._checkpoint_interval)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._checkpoint_interval):
+                        await outage.wait()  # what comes back may have less than this
+                outage.clear()
                 try:
                     await self._store.checkpoint(
                         identity,
@@ -240,36 +278,3 @@ class Producer:
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
-
-
-async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try until the database and the store answer: nobody else would, before the next sweep."""
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return await attempt()
-        except (DatabaseUnavailable, LogUnavailable) as error:
-            _logger.info("a generation waits to begin: %s", error)
-        await asyncio.sleep(pause.total_seconds())
-        pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-async def _until_done(save: Callable[[], Awaitable[None]]) -> None:
-    """Try again until the database takes the reply: nothing else has all of it.
-
-    Cancellation ends it; one that came before leaves it a single try.
-    """
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return await save()
-        except (Fenced, StreamClosed, ChatNotFound):
-            raise
-        except Exception:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            if pause == _FIRST_PAUSE:
-                _logger.exception("the reply could not be saved; trying until it is")
-        await asyncio.sleep(pause.total_seconds())
-        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -31,6 +31,7 @@ _logger = logging.getLogger(__name__)
 _TASK = "generate"
 _PATIENCE = 2.0  # seconds from one request to end to the next, and for the store at the end
 _SAVING = 3  # times as long for a generation, which may be saving what it has
+_MOMENT = timedelta(seconds=2)
 _RESTART = timedelta(seconds=1)
 """Until a worker that ended is started again."""
 
@@ -68,7 +69,8 @@ class Generations:
             identity: The owner of the chat.
             stream_id: The stream.
             closed: Its row is closed and only its log may be open still. Then a generation that
-                runs does not count: it cannot finish any more, and would leave the log open.
+                runs does not count: it cannot finish any more, and would leave the log open. But
+                whoever has closed the row has a moment to close the log, too.
 
         Raises:
             LogUnavailable: The store does not answer; whether the task is there is not known. Or
@@ -76,10 +78,11 @@ class Generations:
         """
         self.stays()
         key = f"{stream_id}/close" if closed else stream_id
+        when = datetime.now(UTC) + _MOMENT if closed else None
         try:
             # Docket itself waits for ever for a store that holds its connections and is silent.
             async with asyncio.timeout(self._patience):
-                await self._docket.add(_TASK, key=key)(identity.user_id, stream_id)
+                await self._docket.add(_TASK, when=when, key=key)(identity.user_id, stream_id)
         except STORE_ERRORS as error:
             msg = f"the task queue does not answer ({type(error).__name__})"
             raise LogUnavailable(msg) from error

@@ -92,7 +92,16 @@ class Writing:
             self._add({"type": "start-step"})
             for part in self.assignment.parts:
                 self._take(Delta(text=part["text"], kind=part["type"]))
-        text, kept = self.reply.text, self.assignment.checkpoint
+        self._catch_up(self.assignment.checkpoint)
+
+    def complete(self) -> None:
+        """Have all that was saved of the reply in the log, whose producer died in between."""
+        saved = "".join(part["text"] for part in self.assignment.parts if part["type"] == "text")
+        if self.reply.started and not self.reply.finished:
+            self._catch_up(saved)
+
+    def _catch_up(self, kept: str) -> None:
+        text = self.reply.text
         if kept.startswith(text):
             self._take(Delta(text=kept[len(text) :]))
 
