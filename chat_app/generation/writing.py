@@ -1,6 +1,7 @@
 """One reply being written: what the model says, as events in the log."""
 
 import logging
+from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -96,9 +97,20 @@ class Writing:
 
     def complete(self) -> None:
         """Have all that was saved of the reply in the log, whose producer died in between."""
-        saved = "".join(part["text"] for part in self.assignment.parts if part["type"] == "text")
-        if self.reply.started and not self.reply.finished:
-            self._catch_up(saved)
+        saved, have = self.assignment.parts, self.reply.stored()
+        if not self.reply.started:
+            if saved:
+                self.begin(asking=False)
+        elif _kinds(saved[: len(have)]) != _kinds(have):
+            # Of the thoughts the database had nothing.
+            self._catch_up("".join(part["text"] for part in saved if part["type"] == "text"))
+        elif not self.reply.finished:
+            newest = max(0, len(have) - 1)
+            so_far = have[-1]["text"] if have else ""
+            for part in saved[newest:]:
+                if part["text"].startswith(so_far):
+                    self._take(Delta(text=part["text"][len(so_far) :], kind=part["type"]))
+                so_far = ""
 
     def _catch_up(self, kept: str) -> None:
         text = self.reply.text
@@ -237,3 +249,7 @@ class Writing:
 def _clean(text: str) -> str:
     """`text` without what a database or UTF-8 cannot hold: NUL and lone surrogates."""
     return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _kinds(parts: Iterable[dict[str, Any]]) -> list[str]:
+    return [part["type"] for part in parts]

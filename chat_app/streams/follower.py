@@ -75,17 +75,21 @@ class Follower:
 
     async def _merged(self, tail: Tail) -> list[bytes]:
         """The replay in as few frames as it can be; the same ones for all who are as far behind."""
-        end, merged = tail.merged if self.cursor == 0 else (self.cursor, [])
-        if end >= self._compact_until:
-            return merged
-        while end < self._compact_until:
-            frames = await self._frames(tail, after=end)
-            end += len(frames)
-            merged = [*merged, *frames]
-        merged = list(frame.compact(merged))
-        if self.cursor == 0:
-            tail.merged = (end, merged)  # the next one does not begin at the beginning
+        if self.cursor > 0:
+            return await self._merge(tail, [], after=self.cursor)
+        async with tail.merging:  # those who come at once do not all merge
+            end, merged = tail.merged
+            if end < self._compact_until:
+                merged = await self._merge(tail, merged, after=end)
+                tail.merged = (frame.offset_of(merged[-1]), merged)
         return merged
+
+    async def _merge(self, tail: Tail, merged: list[bytes], *, after: int) -> list[bytes]:
+        while after < self._compact_until:
+            frames = await self._frames(tail, after=after)
+            after += len(frames)
+            merged = [*merged, *frames]
+        return list(frame.compact(merged))
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have `listener` called at each change, until `dismiss`: for those who need no task."""

@@ -118,7 +118,8 @@ class StreamLog:
         Raises:
             Fenced: A producer with a larger token owns the stream.
             StreamClosed: The stream has ended.
-            StreamNotFound: The store has come back with less of it than was seen here.
+            StreamNotFound: The store has come back with less than was seen here. Older tokens are
+                worth nothing all the same.
         """
         keys = self._keys(stream_id)
         args = [str(token), _ms(self.options.open_ttl)]

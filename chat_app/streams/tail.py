@@ -20,6 +20,7 @@ class Tail:
         outcome: None while the stream is open.
         lost: The store has forgotten the stream and nobody has written it again.
         merged: The beginning of the stream, compacted for a replay, and the offset it goes to.
+        merging: Held by whoever extends that.
     """
 
     def __init__(self, *, end: int = 0, outcome: Outcome | None = None) -> None:
@@ -27,6 +28,7 @@ class Tail:
         self.outcome = outcome
         self.lost = False
         self.merged: tuple[int, list[bytes]] = (0, [])
+        self.merging = asyncio.Lock()
         self.keep_all = False  # the producer's own: it may have to publish them all again
         self._frames: list[bytes] = []
         # One per viewer that is up to date: a set that keeps its order.

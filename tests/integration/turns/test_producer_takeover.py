@@ -1,8 +1,8 @@
 """A generation that outlives its producer: continued, fenced, closed, interrupted."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from chat_app.generation.llm import Delta, Finish
 from chat_app.identity.identity import Identity
 from chat_app.streams import frame
 from chat_app.streams.model import Outcome, OutcomeKind, StreamId
+from tests.support.generating import begun, ended, store_rewound
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.server_process import (
     NEVER,
@@ -103,33 +104,6 @@ async def elsewhere(
 ) -> AsyncGenerator[ServerProcess]:
     async with server_process(redis_url, other_process, other_model) as process:
         yield process
-
-
-async def begun(
-    here: ServerProcess, model: ScriptedLLM, owner: Identity, *lines: str | Delta, until: str
-) -> tuple[StreamId, asyncio.Task[None]]:
-    """A generation under way that has got to the text `until`."""
-    stream_id = await here.ask(owner)
-    producing = asyncio.create_task(here.producer.produce(owner, stream_id))
-    model.say(*lines)
-    await here.watch(stream_id, text=until)
-    return stream_id, producing
-
-
-async def ended(*tasks: asyncio.Task[Any]) -> None:
-    with anyio.fail_after(TOO_LONG):
-        await asyncio.wait(tasks)
-
-
-@contextmanager
-def rewound(redis_url: str, stream_id: StreamId) -> Iterator[None]:
-    """The store knows of the stream at the end what it knew at the beginning."""
-    with redis.Redis.from_url(redis_url) as client:
-        names: Any = client.keys(f"*{stream_id}*")
-        before: dict[bytes, Any] = {name: client.dump(name) for name in names}
-        yield
-        for name, value in before.items():
-            client.restore(name, 0, value, replace=True)
 
 
 async def test_a_cancelled_generation_is_continued_elsewhere_as_the_same_reply(
@@ -551,7 +525,7 @@ async def test_a_store_that_comes_back_as_it_was_before_ends_what_it_cannot_go_o
     alice: Identity,
 ) -> None:
     stream_id, first = await begun(here, model, alice, "To ", until="To ")
-    with rewound(redis_url, stream_id):
+    with store_rewound(redis_url, stream_id):
         model.say("the ")
         seen = frame.split(await here.watch(stream_id, text="To the "))
         await StreamRepository(here.database).checkpoint(
@@ -580,7 +554,7 @@ async def test_the_log_of_a_saved_reply_that_comes_back_as_it_was_before_is_not_
     alice: Identity,
 ) -> None:
     stream_id, producing = await begun(here, model, alice, "To ", until="To ")
-    with rewound(redis_url, stream_id):
+    with store_rewound(redis_url, stream_id):
         model.say("the sea.", Finish())
         await ended(producing)
 

@@ -1,0 +1,395 @@
+"""A store that has less than was seen, or nothing: what viewers have seen is not taken back."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from datetime import timedelta
+
+import anyio
+import pytest
+import redis.asyncio as redis
+
+from chat_app.errors import OffsetExpired, StreamNotFound
+from chat_app.streams import frame
+from chat_app.streams.appender import Appender
+from chat_app.streams.follower import Follower
+from chat_app.streams.keys import Keys
+from chat_app.streams.log import LogOptions, StreamLog, open_log
+from chat_app.streams.model import Batch, Outcome, StreamId
+from chat_app.streams.tail import Tail
+from tests.contract.conftest import Processes
+from tests.support.redis_server import RedisServer, running_redis
+
+pytestmark = pytest.mark.anyio
+
+COMPLETED = Outcome(kind="completed")
+TOO_LONG = 10
+AT_ONCE = 256 * 1024
+
+QUIET = LogOptions(pulse=timedelta(hours=1))
+"""Of a process that restores a stream only when it is written on."""
+
+WATCHFUL = LogOptions(timeout=timedelta(milliseconds=400), pulse=timedelta(milliseconds=50))
+PATIENCE = 3 * WATCHFUL.timeout.total_seconds()
+"""With a stream that the store has lost, in seconds."""
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that the test may break."""
+    with running_redis() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(own_redis: RedisServer) -> AsyncGenerator[redis.Redis]:
+    """A client of the test, to look and to break."""
+    async with redis.Redis.from_url(own_redis.socket_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def here(own_redis: RedisServer) -> AsyncGenerator[StreamLog]:
+    """The process of the producer."""
+    async with open_log(own_redis.url, QUIET) as log:
+        yield log
+
+
+@pytest.fixture
+async def elsewhere(own_redis: RedisServer) -> AsyncGenerator[StreamLog]:
+    """The process of the viewers."""
+    async with open_log(own_redis.url, WATCHFUL) as log:
+        yield log
+
+
+async def say(producer: Appender, words: int) -> None:
+    """Write `words` events."""
+    for _ in range(words):
+        producer.append_text(f"w{producer.tail.end + 1} ", part_id="1")
+        await producer.flushed()
+
+
+async def rest(follower: Follower) -> bytes:
+    """All that a viewer is given from here to the end of the stream."""
+    return b"".join([batch.data async for batch in follower])
+
+
+async def until_seen(follower: Follower, offset: int) -> None:
+    while follower.cursor < offset:
+        await follower.next()
+
+
+async def copies(client: redis.Redis) -> dict[bytes, bytes]:
+    """What the store has now, for `bring_back`."""
+    return {key: await client.dump(key) for key in await client.keys()}
+
+
+async def bring_back(client: redis.Redis, older: dict[bytes, bytes]) -> None:
+    """Rewind the streams in `older` to what they were."""
+    async with client.pipeline(transaction=True) as pipeline:
+        for key, value in older.items():
+            pipeline.restore(key, 0, value, replace=True)
+        await pipeline.execute()
+
+
+def text(data: bytes) -> str:
+    return "".join(frame.decode(piece)[1].get("delta", "") for piece in frame.split(data))
+
+
+def spoken(words: int) -> str:
+    return "".join(f"w{word} " for word in range(1, words + 1))
+
+
+async def test_a_stream_of_which_viewers_here_have_seen_more_is_not_opened(
+    here: StreamLog, elsewhere: StreamLog, client: redis.Redis, stream_id: StreamId
+) -> None:
+    await say(await here.open(stream_id, token=1), 20)
+    older = await copies(client)
+    producer = await here.open(stream_id, token=3)
+    await say(producer, 20)
+    viewer = await elsewhere.follow(stream_id, after=40)
+    await bring_back(client, older)
+
+    with anyio.fail_after(TOO_LONG):
+        with pytest.raises(StreamNotFound):
+            await elsewhere.open(stream_id, token=2)
+        same = await elsewhere.follow(stream_id, after=40)
+        assert viewer.live
+        assert same.live
+        await say(producer, 1)
+        first = await viewer.next()
+
+    assert first is not None
+    assert (frame.offset_of(first.data), first.last) == (41, 41)
+
+
+async def test_a_reload_while_the_store_has_less_is_given_the_whole_when_it_is_restored(
+    here: StreamLog, elsewhere: StreamLog, client: redis.Redis, stream_id: StreamId
+) -> None:
+    await say(await here.open(stream_id, token=1), 20)
+    older = await copies(client)
+    producer = await here.open(stream_id, token=3)
+    await say(producer, 20)
+    viewer = await elsewhere.follow(stream_id, after=40)
+    await bring_back(client, older)
+    reload = await elsewhere.follow(stream_id, compact=True)
+    # Only then is the reload read: one that looked for ever would not let the test fail.
+    with pytest.raises(StreamNotFound):
+        await elsewhere.open(stream_id, token=2)
+
+    with anyio.fail_after(TOO_LONG):
+        reading = asyncio.create_task(rest(reload))
+        while await client.xlen(Keys.of(stream_id, prefix=WATCHFUL.prefix).log) < 40:
+            assert not reading.done()
+            await say(producer, 1)
+        await producer.close(COMPLETED)
+
+        assert text(await reading) == spoken(41)
+        assert text(await rest(viewer)) == "w41 "
+
+
+async def test_a_viewer_is_never_given_an_empty_page(
+    here: StreamLog, elsewhere: StreamLog, stream_id: StreamId
+) -> None:
+    """It would ask for the next one at once, and for ever."""
+    await say(await here.open(stream_id, token=1), 3)
+    follower = await elsewhere.follow(stream_id)
+
+    with pytest.raises(OffsetExpired):
+        await follower._fetch(3)
+
+
+async def test_a_close_below_what_was_seen_gives_the_stream_up() -> None:
+    async def nothing(after: int) -> list[bytes]:
+        raise OffsetExpired(f"nothing follows {after}")
+
+    tail = Tail()
+    tail.extend([frame.encode(offset, b"{}") for offset in (1, 2, 3)], last=3)
+    follower = Follower(tail, fetch=nothing, after=3, compact=False)
+    waiting = asyncio.create_task(follower.next())
+    await anyio.lowlevel.checkpoint()
+
+    assert tail.extend([], last=2, outcome=COMPLETED)
+
+    with anyio.fail_after(TOO_LONG), pytest.raises(StreamNotFound):
+        await waiting
+    assert (tail.end, tail.outcome) == (3, None)
+
+
+async def test_a_viewer_that_has_seen_more_than_the_next_producer_closes_is_let_go(
+    own_redis: RedisServer,
+    here: StreamLog,
+    elsewhere: StreamLog,
+    client: redis.Redis,
+    stream_id: StreamId,
+) -> None:
+    first = await here.open(stream_id, token=1)
+    await say(first, 20)
+    older = await copies(client)
+    await say(first, 20)
+    viewing = asyncio.create_task(rest(await elsewhere.follow(stream_id, after=40)))
+    await bring_back(client, older)
+
+    async with open_log(own_redis.url, QUIET) as third:
+        second = await third.open(stream_id, token=2)
+        await second.close(COMPLETED)
+
+    with anyio.fail_after(TOO_LONG), pytest.raises(StreamNotFound):
+        await viewing
+
+
+class Missed:
+    """A stream older than the patience that a restarted Redis does not know, and its viewer."""
+
+    def __init__(self, producer: Appender, viewing: "asyncio.Task[bytes]") -> None:
+        self.producer = producer
+        self.viewing = viewing  # ended by the test
+
+
+@pytest.fixture
+async def missed(
+    own_redis: RedisServer, here: StreamLog, elsewhere: StreamLog, stream_id: StreamId
+) -> Missed:
+    """When the process of the viewer has looked for the stream in vain, once or more."""
+    witness_id = StreamId(f"{stream_id}-witness")
+    producer = await here.open(stream_id, token=1)
+    witness = await here.open(witness_id, token=1)
+    await say(witness, 1)
+    viewing = asyncio.create_task(rest(await elsewhere.follow(stream_id)))
+    beside = await elsewhere.follow(witness_id)  # looked after behind the other one
+    with anyio.move_on_after(PATIENCE):
+        while True:  # without a silence, in which the store would be asked
+            await say(producer, 1)
+    await producer.flushed()
+    own_redis.restart()
+    with anyio.fail_after(TOO_LONG):
+        await say(witness, 1)
+        await until_seen(beside, 2)
+    return Missed(producer, viewing)
+
+
+async def test_a_restart_cuts_nobody_off_a_stream_older_than_the_patience(missed: Missed) -> None:
+    assert not missed.viewing.done()
+
+    with anyio.fail_after(TOO_LONG):
+        await say(missed.producer, 1)
+        await missed.producer.close(COMPLETED)
+
+        seen = await missed.viewing
+    assert seen == b"".join(missed.producer.tail.frames(after=0))
+
+
+async def test_a_stream_that_nobody_restores_is_given_up_after_the_patience(missed: Missed) -> None:
+    assert not missed.viewing.done()
+
+    with anyio.fail_after(TOO_LONG), pytest.raises(StreamNotFound):
+        await missed.viewing
+
+
+LENGTHS = [100_000, 100_000, 100_000, 400_000, 1, 100_000, 200_000]
+
+
+async def long_stream(log: StreamLog, stream_id: StreamId) -> bytes:
+    """A stream whose deltas, of a part each, do not merge; but the fourth comes in 40 events."""
+    producer = await log.open(stream_id, token=1)
+    producer.append({"type": "start", "messageId": "reply"})
+    for part, length in enumerate(LENGTHS):
+        for piece in [length // 40] * 40 if part == 3 else [length]:
+            producer.append_text(str(part) * piece, part_id=str(part))
+            await producer.flushed()
+    producer.append({"type": "finish"})
+    await producer.close(COMPLETED)
+    return b"".join(producer.tail.frames(after=0))
+
+
+async def replay(log: StreamLog, stream_id: StreamId) -> list[Batch]:
+    with anyio.fail_after(TOO_LONG):
+        return [batch async for batch in await log.follow(stream_id, compact=True)]
+
+
+async def test_a_compacted_replay_comes_in_pieces(
+    processes: Processes, stream_id: StreamId
+) -> None:
+    whole = await long_stream(processes.here, stream_id)
+
+    pieces = await replay(processes.elsewhere, stream_id)
+
+    sizes = [(len(piece.data), len(frame.split(piece.data))) for piece in pieces]
+    assert all(size <= AT_ONCE or events == 1 for size, events in sizes)
+    assert [piece.last for piece in pieces] == [3, 4, 44, 46, 48]
+    data = b"".join(piece.data for piece in pieces)
+    assert [frame.offset_of(event) for event in frame.split(data)] == [
+        1,
+        2,
+        3,
+        4,
+        44,
+        45,
+        46,
+        47,
+        48,
+    ]
+    assert text(data) == text(whole)
+
+
+async def test_a_compacted_replay_that_is_cut_goes_on_behind_any_piece(
+    processes: Processes, stream_id: StreamId
+) -> None:
+    whole = await long_stream(processes.here, stream_id)
+
+    pieces = await replay(processes.elsewhere, stream_id)
+
+    assert len(pieces) > 1
+    seen = ""
+    for piece in pieces:
+        seen += text(piece.data)
+        after = await processes.elsewhere.follow(stream_id, after=piece.last)
+        assert seen + text(await rest(after)) == text(whole)
+
+
+async def test_viewers_that_are_as_far_behind_share_what_was_merged(
+    processes: Processes, stream_id: StreamId
+) -> None:
+    await long_stream(processes.here, stream_id)
+    held = await processes.elsewhere.follow(stream_id)  # the tail, as any viewer does
+
+    one, other = [await replay(processes.elsewhere, stream_id) for _ in range(2)]
+
+    [large] = [piece.data for piece in one if len(piece.data) > AT_ONCE]
+    assert any(piece.data is large for piece in other)
+    assert not held.live
+
+
+async def test_a_producer_that_left_restores_nothing(
+    own_redis: RedisServer, client: redis.Redis, stream_id: StreamId
+) -> None:
+    async with open_log(own_redis.url, WATCHFUL) as log:
+        left = await log.open(stream_id, token=1)
+        await say(left, 2)
+        older = await copies(client)
+        await say(left, 2)
+        await log.leave(left)
+        await bring_back(client, older)
+        # The writer looks after its producers in turns of two pulses.
+        witness_id = StreamId(f"{stream_id}-witness")
+        witness = await log.open(witness_id, token=1)
+        with anyio.fail_after(TOO_LONG):
+            for _ in range(2):
+                await say(witness, 1)
+                await client.delete(*Keys.of(witness_id, prefix=WATCHFUL.prefix))
+                while not await client.exists(Keys.of(witness_id, prefix=WATCHFUL.prefix).state):
+                    pass
+
+        assert (await log.state(stream_id)).tail == 2
+        assert left.tail.end == 4
+
+
+@pytest.mark.parametrize("how", ["left", "fenced"])
+async def test_a_producer_that_is_given_up_while_it_is_asked_whose_the_stream_is_restores_nothing(
+    here: StreamLog, client: redis.Redis, stream_id: StreamId, how: str
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def still_owner() -> bool:
+        asked.set()
+        return await answer.wait()
+
+    producer = await here.open(stream_id, token=1, still_owner=still_owner)
+    await say(producer, 2)
+    await client.flushall()
+    producer.append_text("unseen", part_id="1")
+    with anyio.fail_after(TOO_LONG):
+        await asked.wait()
+        if how == "left":
+            await here.leave(producer)
+        else:
+            producer.fence()
+        answer.set()
+        # What it had written would be written with the second of these, or before.
+        await say(await here.open(StreamId(f"{stream_id}-beside"), token=1), 2)
+
+    with pytest.raises(StreamNotFound):
+        await here.state(stream_id)
+
+
+def test_a_producer_that_is_fenced_while_the_store_finds_a_gap_restores_nothing(
+    stream_id: StreamId,
+) -> None:
+    async def still_owner() -> bool:
+        return True
+
+    woken: list[Appender] = []
+    keys = Keys.of(stream_id, prefix="chat")
+    producer = Appender(
+        stream_id, token=1, tail=Tail(), keys=keys, wake=woken.append, still_owner=still_owner
+    )
+    producer.append_text("seen", part_id="1")
+    producer.request()
+    producer.answered(b"ok")
+    producer.append_text("unseen", part_id="1")
+    before = producer.request()
+
+    producer.fence()
+    producer.answered(b"gap")
+
+    assert producer.request() == before  # what is dirty already is asked once more
+    assert woken == [producer, producer]
