@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from datetime import timedelta
+from typing import Any
 
 from docket import Docket, Worker
-from redis.asyncio import Redis
 
 from chat_app.streams.outages import STORE_ERRORS
 
@@ -27,9 +27,10 @@ async def watch(docket: Docket, worker: Worker, *, patience: timedelta) -> None:
         worker: What works on it here, several times a second.
         patience: For one answer of the store; and with the worker.
     """
-    async with docket.redis() as client:
-        if not isinstance(client, Redis):
-            return
+    async with docket.redis() as shared:
+        client: Any = shared  # whichever there is
+    if getattr(client, "connection_pool", None) is None:
+        return
     while True:
         await asyncio.sleep((patience + worker.reconnection_delay).total_seconds())
         try:
@@ -40,9 +41,7 @@ async def watch(docket: Docket, worker: Worker, *, patience: timedelta) -> None:
             _logger.exception("looking after the worker failed; trying again")
 
 
-async def _look_after(
-    docket: Docket, worker: Worker, client: Redis, *, patience: timedelta
-) -> None:
+async def _look_after(docket: Docket, worker: Worker, client: Any, *, patience: timedelta) -> None:
     pool, group = client.connection_pool, docket.worker_group_name
     try:
         async with asyncio.timeout(patience.total_seconds()):
