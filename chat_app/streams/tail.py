@@ -39,6 +39,11 @@ class Tail:
         """The cursor from which this process has every frame."""
         return self.end - len(self._frames)
 
+    @property
+    def newest(self) -> bytes:
+        """The frame at `end`, if this process has it."""
+        return self._frames[-1]
+
     def extend(self, frames: Sequence[bytes], *, last: int, outcome: Outcome | None = None) -> bool:
         """Take the frames that end at offset `last`; what is known already is passed over.
 
