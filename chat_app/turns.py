@@ -1,7 +1,6 @@
 """One turn: a prompt and the reply to it. The page and the API both come through here."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from chat_app.chats.models import (
     ACTIVE,
@@ -227,9 +226,9 @@ class Turns:
         if stream_id not in {None, stream.id}:
             after = None
         if stream.open:
-            follow = partial(self._log.follow, compact=after is None)
+            whole = after is None
             try:
-                follower = await follow(stream.id, after=after or 0)
+                follower = await self._log.follow(stream.id, after=after or 0, compact=whole)
             except StreamNotFound as error:
                 # Accepted a moment ago, or the store restarted empty: its producer knows it.
                 raise LogUnavailable("the stream is not there yet") from error

@@ -74,8 +74,8 @@ class StreamRepository:
         Raises:
             ChatNotFound: No such stream for this user.
         """
-        row = await self._row(identity, stream_id)
-        return row.tail if row.outcome is None else 0
+        _, tail, outcome = await self._progress(identity, stream_id)
+        return tail if outcome is None else 0
 
     async def is_newest_claim(
         self, identity: Identity, stream_id: StreamId, *, fencing_token: int
@@ -85,19 +85,24 @@ class StreamRepository:
         Raises:
             ChatNotFound: No such stream for this user.
         """
-        return (await self._row(identity, stream_id)).fencing_token == fencing_token
+        token, _, _ = await self._progress(identity, stream_id)
+        return token == fencing_token
 
-    async def _row(self, identity: Identity, stream_id: StreamId) -> StreamRow:
+    async def _progress(
+        self, identity: Identity, stream_id: StreamId
+    ) -> tuple[int, int, OutcomeKind | None]:
+        """Token, tail and outcome; not the text, which may be long."""
         query = (
-            select(StreamRow)
+            select(StreamRow.fencing_token, StreamRow.tail, StreamRow.outcome)
             .join(ChatRow, col(ChatRow.key) == StreamRow.chat_key)
             .where(StreamRow.id == stream_id, ChatRow.user_id == identity.user_id)
         )
         async with self._database.reading() as session:
-            row = await session.scalar(query) if is_possible_id(stream_id) else None
-        if row is None:
+            found = (await session.execute(query)).first() if is_possible_id(stream_id) else None
+        if found is None:
             raise not_found()
-        return row
+        token, tail, outcome = found
+        return token, tail, outcome
 
     async def checkpoint(
         self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str, tail: int
