@@ -496,6 +496,7 @@ async def test_a_log_that_no_reply_can_be_made_of_fails_after_its_last_takeover(
         appender.append({"type": "text-delta", "id": "unheard-of", "delta": "To "})
         await appender.flushed()
         await streams.checkpoint(alice, stream_id, fencing_token=token, text="To ", tail=1)
+        await here.log.leave(appender)
 
         for _ in range(2):
             with pytest.raises(IndexError):
