@@ -188,6 +188,7 @@ class Appender:
     def fence(self) -> None:
         """Give up: a newer producer owns the stream, or it is nobody's any more."""
         self._error = Fenced(f"another producer has taken over stream {self.stream_id}")
+        self._restore = False
         self._confirmed.set()
         self.stop_requested.set()  # its model may be silent
 
