@@ -57,9 +57,10 @@ programs: $(SYNCED) ## Provide Redis, PostgreSQL, Chromium and nginx for the tes
 clean: ## Remove what was made, but not the database
 	rm -rf .tools .venv .web .web-* .states assets/external .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov test-results screenshots bench/peer/node_modules tests/interop/node_modules
 
-# A file that says when the environment was last brought in step with the lock.
+# A file that says when the environment was last brought in step with the lock. Compiled once, side
+# by side, and not by each first start.
 $(SYNCED): pyproject.toml uv.lock | $(UV)
-	@$(UV) sync --frozen || { $(UV) python find >/dev/null 2>&1 || \
+	@$(UV) sync --frozen --compile-bytecode || { $(UV) python find >/dev/null 2>&1 || \
 	echo "Python 3.11, 3.12 or 3.13 is needed and uv could not download one: install it and run make again."; exit 1; }
 	@touch $@
 
