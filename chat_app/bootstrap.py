@@ -93,7 +93,9 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     _logger.warning("%s", settings.summary())
     async with AsyncExitStack() as stack:
         await migrate(settings.database_url)
-        database = await stack.enter_async_context(open_database(settings.database_url))
+        database = await stack.enter_async_context(
+            open_database(settings.database_url, patience=settings.database_timeout)
+        )
         log = await stack.enter_async_context(open_log(settings.redis_url, _log_options(settings)))
         models = await stack.enter_async_context(_models(settings))
         rates = await stack.enter_async_context(_rates(settings))

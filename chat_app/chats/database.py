@@ -6,7 +6,8 @@ What differs between the two is settled here, so that nothing above needs to kno
   A transaction that will write says so when it begins (`BEGIN IMMEDIATE`): one that starts by
   reading and then wants to write fails at once when another process wrote in between, and no
   busy timeout helps.
-- PostgreSQL: rows are locked by the queries that need it (`SELECT … FOR UPDATE`).
+- PostgreSQL: rows are locked by the queries that need it (`SELECT … FOR UPDATE`). A transaction has
+  a limit of our own: its server may vanish without a word.
 """
 
 import asyncio
@@ -30,8 +31,8 @@ from sqlalchemy.ext.asyncio import (
 from chat_app.chats.outages import outages_translated
 from chat_app.errors import InvalidSettings
 
-# How long a writer waits for another one on SQLite; a transaction here takes milliseconds.
-_BUSY_TIMEOUT = timedelta(seconds=15)
+PATIENCE = timedelta(seconds=10)
+"""For a transaction: on SQLite for its turn to write. It takes milliseconds when all is well."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -41,17 +42,16 @@ _DRIVERS = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 
-# isolation_level None: the driver begins nothing by itself; `_prepare_sqlite` does.
-_SQLITE_ARGS: dict[str, Any] = {"isolation_level": None, "timeout": _BUSY_TIMEOUT.total_seconds()}
-
 
 class Database:
     """Transactions on one database.
 
-    Each raises `DatabaseUnavailable` when the database is away or locked.
+    Each raises `DatabaseUnavailable` when the database is away, silent or locked; what was to be
+    committed then may have been.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, limit: float | None) -> None:
+        self._limit = limit  # seconds; None where the driver has one
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._readers = async_sessionmaker(_snapshots(engine), expire_on_commit=False)
         self._writers = async_sessionmaker(
@@ -61,49 +61,65 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
         """A transaction that only reads, and sees the database as it was at one moment."""
-        with outages_translated():
-            async with self._readers() as session:
-                yield session
+        async with self._in_time(), self._readers() as session:
+            yield session
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
         """A transaction that may read, then write; commits at the end unless the body raises."""
-        with outages_translated():
-            async with self._writers.begin() as session:
-                yield session
+        async with self._in_time(), self._writers.begin() as session:
+            yield session
 
     @asynccontextmanager
     async def at_once(self) -> AsyncGenerator[AsyncSession]:
         """A transaction of one statement, or whose first statement writes; commits at the end."""
+        async with self._in_time(), self._sessions.begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None]:
         with outages_translated():
-            async with self._sessions.begin() as session:
-                yield session
+            async with asyncio.timeout(self._limit):
+                yield
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncGenerator[Database]:
+async def open_database(url: str, *, patience: timedelta = PATIENCE) -> AsyncGenerator[Database]:
     """Open the database at `url`; close its connections at the end.
 
     Nothing is connected before the first transaction. The schema is `migrate`'s business.
 
+    Args:
+        url: As `driver_url` takes it.
+        patience: For one transaction; on SQLite for its turn to write.
+
     Raises:
         InvalidSettings: No database can be at `url`.
     """
+    target, limit = driver_url(url), patience.total_seconds()
     # Off the event loop: it loads the driver, and looks at the file's path.
-    engine = await asyncio.to_thread(_pooled_engine, driver_url(url))
+    if target.get_backend_name() == "sqlite":
+        engine = await asyncio.to_thread(_sqlite_engine, target, limit)
+        database = Database(engine, limit=None)
+    else:
+        engine = await asyncio.to_thread(_postgres_engine, target)
+        database = Database(engine, limit=limit)
     try:
-        yield Database(engine)
+        yield database
     finally:
         await engine.dispose()
 
 
-def _pooled_engine(target: URL) -> AsyncEngine:
-    if target.get_backend_name() != "sqlite":
-        # The server may have restarted since a connection was last used.
-        return create_async_engine(target, pool_pre_ping=True)
-    engine = create_async_engine(target, connect_args=_SQLITE_ARGS)
+def _sqlite_engine(target: URL, timeout: float) -> AsyncEngine:
+    engine = create_async_engine(target, connect_args=_sqlite_args(timeout))
     _prepare_sqlite(engine, on_connect=_enforce_foreign_keys)
     return engine
+
+
+def _postgres_engine(target: URL) -> AsyncEngine:
+    from chat_app.chats.postgres import postgres_engine
+
+    return postgres_engine(target)
 
 
 def migration_engine(url: str) -> AsyncEngine:
@@ -124,7 +140,8 @@ def migration_engine(url: str) -> AsyncEngine:
     if not folder.is_dir():
         msg = f"DATABASE_URL: there is no folder {folder}"
         raise InvalidSettings(msg)
-    engine = create_async_engine(target, poolclass=NullPool, connect_args=_SQLITE_ARGS)
+    arguments = _sqlite_args(PATIENCE.total_seconds())
+    engine = create_async_engine(target, poolclass=NullPool, connect_args=arguments)
     _prepare_sqlite(engine, on_connect=_set_write_ahead_log)
     return engine.execution_options(sqlite_begin="IMMEDIATE")
 
@@ -168,6 +185,11 @@ def _snapshots(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
+def _sqlite_args(timeout: float) -> dict[str, Any]:
+    # isolation_level None: the driver begins nothing by itself; `_prepare_sqlite` does.
+    return {"isolation_level": None, "timeout": timeout}
+
+
 def _prepare_sqlite(engine: AsyncEngine, *, on_connect: Callable[[Any], None]) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -193,7 +215,7 @@ def _enforce_foreign_keys(cursor: Any) -> None:
 
 
 def _set_write_ahead_log(cursor: Any) -> None:
-    deadline = monotonic() + _BUSY_TIMEOUT.total_seconds()
+    deadline = monotonic() + PATIENCE.total_seconds()
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 VIEWERS = 1000
 AT_ONCE = 50
-POOLED = 10  # connections to Redis that a larger crowd may add to a pool
+POOLED = AT_ONCE  # connections to Redis that are kept, when all ask it in the same moment
 SEED = 20_261_121
 TOO_LONG = 30
 MUCH = "/demo tokens=100000 rate=200 words=1"

@@ -1,9 +1,12 @@
 """A database that is away: said in words of our own, and over when it is back."""
 
 import sqlite3
-from contextlib import ExitStack, closing
+from collections.abc import Coroutine, Iterator
+from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -25,12 +28,14 @@ from chat_app.identity.identity import Identity, UserId
 from chat_app.identity.sessions import Sessions
 from tests.support.app_server import AppServer, running
 from tests.support.asgi import request
-from tests.support.caller import Caller, events, rows
-from tests.support.databases import postgres_server
+from tests.support.caller import Caller, events, prompt, rows
+from tests.support.databases import PostgresServer, postgres_server
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy_in_thread
 
 pytestmark = pytest.mark.anyio
 
 TOO_LONG = 30
+REPLIES = "SELECT status FROM message WHERE role = 'assistant'"
 ALICE, CHAT = Identity(user_id=UserId("alice")), ChatId("holiday")
 
 
@@ -50,31 +55,107 @@ async def test_a_sqlite_file_whose_folder_is_gone_is_an_outage_until_it_is_back(
             await ChatRepository(database).read_chat(ALICE, CHAT)
 
 
-async def test_a_postgresql_that_stops_is_an_outage() -> None:
-    with ExitStack() as stack:
-        server = await run_sync(stack.enter_context, postgres_server())
-        url = await run_sync(server.create_database)
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[PostgresServer]:
+    """One that may be broken; each test leaves it whole."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("how", ["stopped", "crashed", "silent"])
+async def test_a_postgresql_that_is_away_is_an_outage_until_it_is_back(
+    own_postgres: PostgresServer, how: str
+) -> None:
+    url = await run_sync(own_postgres.create_database)
+    await migrate(url)
+    async with open_database(url, patience=timedelta(seconds=3)) as database:
+        await answers(database, at_once=10)  # as many connections are open now
+
+        if how == "silent":
+            own_postgres.pause()
+        else:
+            await run_sync(own_postgres.stop if how == "stopped" else own_postgres.crash)
+        await refuses_everything(database)
+
+        if how == "silent":
+            own_postgres.resume()
+        else:
+            await run_sync(own_postgres.start)
+        await answers(database, at_once=10)
+
+
+async def test_connections_that_are_dead_and_do_not_say_so_are_replaced_before_they_are_used(
+    own_postgres: PostgresServer,
+) -> None:
+    async with TcpProxy(port=own_postgres.port) as proxy:
+        url = await run_sync(partial(own_postgres.create_database, port=proxy.port))
         await migrate(url)
         async with open_database(url) as database:
-            with pytest.raises(ChatNotFound):  # a connection is open now
-                await ChatRepository(database).read_chat(ALICE, CHAT)
-            await run_sync(stack.close)
+            await answers(database, at_once=10)
+            proxy.swallow_all()
 
-            await refuses_everything(database)
+            await answers(database, at_once=1)
+            await answers(database, at_once=10)
+
+
+async def test_a_connection_that_dies_without_a_word_in_mid_transaction_is_an_outage(
+    own_postgres: PostgresServer,
+) -> None:
+    async with TcpProxy(port=own_postgres.port) as proxy:
+        url = await run_sync(partial(own_postgres.create_database, port=proxy.port))
+        await migrate(url)
+        async with open_database(url, patience=timedelta(seconds=3)) as database:
+            with anyio.fail_after(TOO_LONG):
+                with pytest.raises(DatabaseUnavailable):
+                    await swallowed(database, proxy)
+
+            await answers(database, at_once=1)
+
+
+async def swallowed(database: Database, proxy: TcpProxy) -> None:
+    async with database.writing() as session:
+        await session.execute(text("SELECT 1"))
+        proxy.swallow_all()
+        await session.execute(text("SELECT 1"))
+
+
+async def test_a_database_that_is_silent_is_closed_all_the_same(
+    own_postgres: PostgresServer,
+) -> None:
+    url = await run_sync(own_postgres.create_database)
+    await migrate(url)
+    with anyio.fail_after(TOO_LONG):
+        async with open_database(url) as database:
+            await answers(database, at_once=2)
+            own_postgres.pause()
+    own_postgres.resume()
+
+
+async def answers(database: Database, *, at_once: int) -> None:
+    async def ask() -> None:
+        with pytest.raises(ChatNotFound):
+            await ChatRepository(database).read_chat(ALICE, CHAT)
+
+    with anyio.fail_after(TOO_LONG):
+        async with anyio.create_task_group() as group:
+            for _ in range(at_once):
+                group.start_soon(ask)
 
 
 async def refuses_everything(database: Database) -> None:
     chats = ChatRepository(database)
     sessions = Sessions(database.at_once, lifetime=timedelta(days=1))
+
+    async def refuses(attempt: Coroutine[Any, Any, object]) -> None:
+        with pytest.raises(DatabaseUnavailable):
+            await attempt
+
     with anyio.fail_after(TOO_LONG):
-        for attempt in (
-            chats.read_chat(ALICE, CHAT),
-            chats.regenerate(ALICE, CHAT, model="demo"),
-            sessions.resolve("token"),
-            sessions.create_guest(),
-        ):
-            with pytest.raises(DatabaseUnavailable):
-                await attempt
+        async with anyio.create_task_group() as group:
+            group.start_soon(refuses, chats.read_chat(ALICE, CHAT))
+            group.start_soon(refuses, chats.regenerate(ALICE, CHAT, model="demo"))
+            group.start_soon(refuses, sessions.resolve("token"))
+            group.start_soon(refuses, sessions.create_guest())
 
 
 async def test_a_mistake_in_a_query_is_no_outage(database: Database) -> None:
@@ -126,7 +207,6 @@ def test_an_answer_whose_database_is_locked_ends_when_it_is_saved_and_not_before
     tmp_path: Path,
 ) -> None:
     server = AppServer(folder=tmp_path)
-    saved = "SELECT status FROM message WHERE role = 'assistant'"
     with running(server), Caller(server) as caller:
         with caller.send(server, "/demo tokens=20 rate=20 words=1", chat="c") as answer:
             seen = next(answer)
@@ -134,13 +214,56 @@ def test_an_answer_whose_database_is_locked_ends_when_it_is_saved_and_not_before
                 other.execute("BEGIN IMMEDIATE")
                 while "finish-step" not in kinds(seen):
                     seen += next(answer)
-                before = rows(server, saved)
+                before = rows(server, REPLIES)
                 other.execute("ROLLBACK")
             seen += b"".join(answer)
 
         assert before == []
-        assert rows(server, saved) == [("complete",)]
+        assert rows(server, REPLIES) == [("complete",)]
         assert kinds(seen)[-1] == "finish"
+
+
+def test_an_answer_whose_postgresql_crashes_is_saved_when_it_is_back(
+    tmp_path: Path, own_postgres: PostgresServer
+) -> None:
+    url = own_postgres.create_database()
+    server = AppServer(folder=tmp_path, settings={"DATABASE_URL": url})
+    with (
+        running(server),
+        Caller(server) as caller,
+        caller.send(server, "/demo tokens=20 rate=20 words=1", chat="c") as answer,
+    ):
+        seen = next(answer)
+        own_postgres.crash()
+        while "finish-step" not in kinds(seen):
+            seen += next(answer)
+        body = prompt("Are you there?", chat="d", message="m")
+        refused = caller.http.post(f"{server.api}/api/chat", json=body)
+        own_postgres.start()
+        seen += b"".join(answer)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+    assert kinds(seen)[-1] == "finish"
+    assert own_postgres.rows(url, REPLIES) == [("complete",)]
+    assert own_postgres.rows(url, "SELECT count(*) FROM chat") == [(1,)]
+
+
+def test_an_answer_whose_connections_to_postgresql_die_without_a_word_is_saved(
+    tmp_path: Path, own_postgres: PostgresServer
+) -> None:
+    with tcp_proxy_in_thread(port=own_postgres.port) as proxy:
+        url = own_postgres.create_database(port=proxy.port)
+        server = AppServer(folder=tmp_path, settings={"DATABASE_URL": url})
+        with running(server), Caller(server) as caller:
+            with caller.send(server, "/demo tokens=20 rate=20 words=1", chat="c") as answer:
+                seen = next(answer)
+                proxy.swallow_all()
+                seen += b"".join(answer)
+            with caller.send(server, "/demo tokens=1", chat="d") as answer:
+                more = b"".join(answer)
+
+    assert kinds(seen)[-1] == kinds(more)[-1] == "finish"
+    assert own_postgres.rows(url, REPLIES) == [("complete",), ("complete",)]
 
 
 def kinds(data: bytes) -> list[str]:

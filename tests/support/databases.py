@@ -10,77 +10,160 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 from sqlalchemy import make_url, text
 
 from chat_app.chats.database import migration_engine
+from tests.support.ports import free_port
 from tests.support.programs import POSTGRES, find
 
 TIMEOUT = 60
 READY = "database system is ready to accept connections"
 
 _SETTINGS = {
-    "listen_addresses": "",  # only the Unix socket
+    "listen_addresses": "127.0.0.1",
     "max_connections": "100",
     "shared_buffers": "16MB",
-    # Nothing here has to survive the machine.
+    # What is here survives a crash of the server, but need not survive one of the machine.
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresServer:
-    """A running server.
+    """A server that tests may crash and start again, with all that was committed.
+
+    PostgreSQL refuses to run as root; for root it runs as `postgres`, or else as `nobody`.
 
     Attributes:
-        folder: Holds its socket and its data.
+        port: Where it listens on the loopback; it has a Unix socket, too.
     """
 
-    folder: Path
+    def __init__(self, *, folder: Path) -> None:
+        """Make its files; nothing runs yet.
 
-    def url(self, name: str) -> str:
-        """The database `name`, as `DATABASE_URL` wants it."""
+        Args:
+            folder: Where they go, empty; its path must be short and open to everybody.
+
+        Raises:
+            ProgramMissing: There is no PostgreSQL on this machine.
+        """
+        self.port = free_port()
+        self._postgres = find(POSTGRES)
+        self._folder = folder
+        self._identity = _unprivileged(folder)
+        self._process: subprocess.Popen[str] | None = None
+        _make_cluster(self._postgres.with_name("initdb"), folder=folder, identity=self._identity)
+
+    def url(self, name: str, *, port: int | None = None) -> str:
+        """The database `name`, as `DATABASE_URL` wants it.
+
+        Args:
+            name: The database.
+            port: By TCP through this port of the loopback; else by the Unix socket.
+        """
         # The server asks for no password, but without one asyncpg looks into ~/.pgpass, which
         # blocks the event loop.
-        return f"postgresql://postgres:postgres@/{name}?host={self.folder}"
+        if port is not None:
+            return f"postgresql://postgres:postgres@127.0.0.1:{port}/{name}?sslmode=disable"
+        return f"postgresql://postgres:postgres@/{name}?host={self._folder}&port={self.port}"
 
-    def create_database(self) -> str:
-        """Make an empty database; returns its URL."""
+    def create_database(self, *, port: int | None = None) -> str:
+        """Make an empty database; returns its URL, as `url` does."""
         name = f"test_{uuid4().hex}"
         asyncio.run(_execute(self.url("postgres"), f'CREATE DATABASE "{name}"'))
-        return self.url(name)
+        return self.url(name, port=port)
 
     def drop_database(self, url: str) -> None:
         """Remove a database, whoever is still connected to it."""
         name = make_url(url).database
         asyncio.run(_execute(self.url("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)'))
 
+    def rows(self, url: str, query: str) -> list[Any]:
+        """What a query gives."""
+        return asyncio.run(_rows(self.url(str(make_url(url).database)), query))
+
+    def start(self) -> None:
+        """Start the server; when this returns it takes connections."""
+        assert self._process is None, "it is running already"
+        options = {
+            **_SETTINGS,
+            "port": str(self.port),
+            "unix_socket_directories": str(self._folder),
+        }
+        flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        self._process = subprocess.Popen(
+            [self._postgres, "-D", self._folder / "data", *flags],
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            **self._identity,
+        )
+        self._log = _Log(self._process)
+        self._log.wait_until_ready()
+
+    def stop(self) -> None:
+        """Shut down in good order; it ends open connections by itself."""
+        self._end(signal.SIGINT)
+
+    def crash(self) -> None:
+        """End at once, with nothing written that was not committed."""
+        self._end(signal.SIGQUIT)
+
+    def pause(self) -> None:
+        """Stop answering with all connections open, as a stalled machine does."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Make sure that nothing runs any more, in whatever state it is."""
+        if self._process is not None:
+            self.resume()
+            self.stop()
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None, "it is not running"
+        leader = psutil.Process(self._process.pid)
+        leader.send_signal(number)
+        for process in leader.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process is not None, "it is not running"
+        process, self._process = self._process, None
+        process.send_signal(number)
+        process.wait(TIMEOUT)
+        self._log.close()
+
 
 @contextmanager
 def postgres_server() -> Generator[PostgresServer]:
     """Start a server; stop it and remove all it stored at the end.
 
-    PostgreSQL refuses to run as root; for root it runs as `postgres`, or else as `nobody`.
-
     Raises:
         ProgramMissing: There is no PostgreSQL on this machine.
     """
-    postgres = find(POSTGRES)
     # Not pytest's tmp_path: the name of a Unix socket must be short, and its folders open to
     # the user the server runs as.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     try:
-        identity = _unprivileged(folder)
-        _make_cluster(postgres.with_name("initdb"), folder=folder, identity=identity)
-        with _running(postgres, folder=folder, identity=identity):
-            yield PostgresServer(folder=folder)
+        server = PostgresServer(folder=folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -109,30 +192,6 @@ def _make_cluster(initdb: Path, *, folder: Path, identity: dict[str, Any]) -> No
     )
     if made.returncode != 0:
         raise AssertionError(f"initdb failed:\n{made.stdout}{made.stderr}")
-
-
-@contextmanager
-def _running(postgres: Path, *, folder: Path, identity: dict[str, Any]) -> Generator[None]:
-    settings = {**_SETTINGS, "unix_socket_directories": str(folder)}
-    flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    process = subprocess.Popen(
-        [postgres, "-D", folder / "data", *flags],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        **identity,
-    )
-    log = _Log(process)
-    try:
-        log.wait_until_ready()
-        yield
-    finally:
-        # Fast shutdown: PostgreSQL ends open connections by itself.
-        process.send_signal(signal.SIGINT)
-        process.wait(TIMEOUT)
-        log.close()
 
 
 class _Log:
@@ -169,5 +228,14 @@ async def _execute(url: str, statement: str) -> None:
     try:
         async with engine.connect() as connection:
             await connection.execute(text(statement))
+    finally:
+        await engine.dispose()
+
+
+async def _rows(url: str, query: str) -> list[Any]:
+    engine = migration_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return [tuple(row) for row in await connection.execute(text(query))]
     finally:
         await engine.dispose()
