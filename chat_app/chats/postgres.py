@@ -4,6 +4,8 @@ A host that loses power, a failover that moves an address: the kernel takes a qu
 notice. Until then whatever waits for an answer would wait.
 """
 
+from contextlib import suppress
+
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] # none
 from sqlalchemy import URL, AdaptedConnection, event
 from sqlalchemy.exc import InvalidatePoolError
@@ -17,7 +19,8 @@ _GOODBYE_TIMEOUT = 0.5
 class _Connection(asyncpg.Connection):
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 # theirs
         limit = _GOODBYE_TIMEOUT if timeout is None else timeout
-        await super().close(timeout=limit)  # pyright: ignore[reportUnknownMemberType] # untyped
+        with suppress(TimeoutError):  # it is aborted then
+            await super().close(timeout=limit)  # pyright: ignore[reportUnknownMemberType] # untyped
 
 
 def postgres_engine(target: URL) -> AsyncEngine:

@@ -15,9 +15,11 @@ KINDS = {
     "flush": "Redis forgets everything, and its connections stay (FLUSHALL)",
     "pause": "Redis stands still",
     "unplug": "Redis resets every connection to it",
+    "lock": "the database takes no writes, for longer than a server waits for its turn",
 }
 
-_FREEZE = (3.0, 4.5)  # seconds; more than it takes to take a stream over
+# Seconds; a frozen server long enough for its streams to be taken over.
+_LASTING = {"freeze": (3.0, 4.5), "lock": (2.0, 4.0)}
 _PAUSE = (0.5, 2.0)
 _RATES = (20, 30, 50)
 _SHARE = (0.05, 0.6)  # of the text; a fault late in an answer would mostly strike after its end
@@ -77,7 +79,7 @@ def draw(
             fault=Fault(
                 kind=kind,
                 server=random.randrange(servers),
-                seconds=random.uniform(*(_FREEZE if kind == "freeze" else _PAUSE)),
+                seconds=random.uniform(*_LASTING.get(kind, _PAUSE)),
                 share=random.uniform(*_SHARE),
             ),
         )

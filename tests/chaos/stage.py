@@ -1,9 +1,10 @@
 """Servers, their proxies and their Redis; and how to break each."""
 
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -23,12 +24,14 @@ STALLED = 3.0
 """Seconds without a byte after which a viewer takes a connection for dead."""
 
 _START_TIMEOUT = 60
+_LOCK_TIMEOUT = 10
 _SETTINGS = {
     **UNLIMITED,
     "MAX_OPEN_STREAMS": "0",
     "MAX_VIEWERS": "0",
     "MAX_GUESTS_PER_MINUTE": "0",
     "HEARTBEAT_INTERVAL": "1",
+    "DATABASE_TIMEOUT": "1",
 }
 
 
@@ -62,6 +65,7 @@ class Stage:
             "flush": self._flush,
             "pause": self._pause,
             "unplug": self._unplug,
+            "lock": self._lock,
         }
 
     async def all_up(self) -> None:
@@ -130,6 +134,13 @@ class Stage:
         async with Redis.from_url(self.redis.socket_url) as client:
             for kind in ("normal", "pubsub"):
                 await client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+    async def _lock(self, fault: Fault) -> None:
+        options = {"timeout": _LOCK_TIMEOUT, "isolation_level": None, "check_same_thread": False}
+        with closing(sqlite3.connect(self.folder / "chat.db", **options)) as database:
+            await to_thread.run_sync(database.execute, "BEGIN IMMEDIATE")
+            await pause(fault.seconds)
+            database.execute("ROLLBACK")
 
 
 async def _answers(http: httpx.AsyncClient, server: Server) -> None:

@@ -12,14 +12,14 @@ from tests.chaos.schedule import draw as draw_schedule
 from tests.chaos.stage import staged
 from tests.chaos.witness import Witness, watching
 
-_KINDS = ("kill", "terminate", "cut", "deafen", "empty", "rewind", "flush", "unplug")
-"""Those that last are for the long form."""
+_KINDS = ("kill", "terminate", "cut", "deafen", "empty", "rewind", "flush", "unplug", "lock")
+"""Most of those that last are for the long form."""
 
 
 @pytest.mark.anyio
 @pytest.mark.timeout(180)
 async def test_nothing_is_lost_whatever_breaks(tmp_path: Path) -> None:
-    turns = draw_schedule(7, turns=8, servers=2, kinds=_KINDS, seconds=(3.0, 5.0))
+    turns = draw_schedule(7, turns=9, servers=2, kinds=_KINDS, seconds=(3.0, 5.0))
     ended: list[None] = []
 
     async with staged(tmp_path, servers=2) as stage:
@@ -29,10 +29,10 @@ async def test_nothing_is_lost_whatever_breaks(tmp_path: Path) -> None:
             )
 
     assert report.broken == [], (tmp_path / "servers.log").read_text()[-4000:]
-    assert report.complete == len(ended) == 8
+    assert report.complete == len(ended) == 9
     assert sorted(report.faults) == sorted(_KINDS)
     assert witness.appends
-    assert "8 of 8 answers complete" in tell(report, witness, seed=7)
+    assert "9 of 9 answers complete" in tell(report, witness, seed=7)
     assert draw(report, seed=7).startswith("<svg")
 
 

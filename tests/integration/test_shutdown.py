@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from chat_app.streams import frame
-from tests.support.app_server import AppServer, running
+from tests.support.app_server import AppServer, running, running_together
 from tests.support.caller import Visit, rows, text_of
-from tests.support.redis_server import RedisServer
+from tests.support.databases import postgres_server
+from tests.support.redis_server import RedisServer, running_redis
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -49,4 +50,29 @@ def test_another_server_goes_on_with_the_answer(
                 seen += answer
         rest = caller.read(second, "c", after=frame.offset_of(seen[-1]))
 
+    assert text_of(b"".join(seen) + rest) == "".join(f"w{n} " for n in range(1, 151))
+
+
+@pytest.mark.parametrize("frozen", ["Redis", "PostgreSQL"])
+def test_it_ends_although_what_it_writes_to_stands_still(
+    tmp_path: Path, visit: Visit, frozen: str
+) -> None:
+    with running_redis() as redis_server, postgres_server() as postgres:
+        database_url = postgres.create_database()
+        settings = {"REDIS_URL": redis_server.url, "DATABASE_URL": database_url}
+        first = AppServer(folder=tmp_path, settings=settings)
+        second = AppServer(folder=tmp_path, settings=settings)
+        still = redis_server if frozen == "Redis" else postgres
+        with running_together(first, second):
+            caller = visit(first)
+            with caller.send(first, "/demo tokens=150 rate=50 words=1", chat="c") as answer:
+                seen = [next(answer) for _ in range(20)]
+                still.pause()
+                first.end(signal.SIGTERM)
+                with pytest.raises(httpx.RemoteProtocolError):
+                    seen += answer
+            still.resume()
+            rest = caller.read(second, "c", after=frame.offset_of(seen[-1]))
+
+    assert "Traceback" not in "".join(first.output)
     assert text_of(b"".join(seen) + rest) == "".join(f"w{n} " for n in range(1, 151))
