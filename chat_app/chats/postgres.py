@@ -10,6 +10,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] # none
 from sqlalchemy import URL, AdaptedConnection, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 _ANSWER_TIMEOUT = 2.0
 _GOODBYE_TIMEOUT = 0.5
@@ -18,7 +19,7 @@ _GOODBYE_TIMEOUT = 0.5
 
 class _Connection(asyncpg.Connection):
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 # theirs
-        limit = _GOODBYE_TIMEOUT if timeout is None else timeout
+        limit = min(timeout or _GOODBYE_TIMEOUT, _GOODBYE_TIMEOUT)
         with suppress(TimeoutError):  # it is aborted then
             await super().close(timeout=limit)  # pyright: ignore[reportUnknownMemberType] # untyped
 
@@ -32,7 +33,10 @@ def postgres_engine(target: URL) -> AsyncEngine:
     engine = create_async_engine(target, connect_args={"connection_class": _Connection})
 
     @event.listens_for(engine.sync_engine, "checkout")
-    def ask(connection: AdaptedConnection, _record: object, _proxy: object) -> None:
+    def ask(connection: AdaptedConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        if "used" not in entry.info:
+            entry.info["used"] = True  # until the connection is made anew
+            return
         try:
             connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=_ANSWER_TIMEOUT))
         except Exception as error:  # whatever it is, a new connection may be better
