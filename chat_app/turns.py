@@ -2,14 +2,7 @@
 
 from collections.abc import Sequence
 
-from chat_app.chats.models import (
-    ACTIVE,
-    BegunTurn,
-    ChatId,
-    MessageId,
-    Place,
-    StreamRecord,
-)
+from chat_app.chats.models import ACTIVE, BegunTurn, ChatId, MessageId, Place, StreamRecord
 from chat_app.chats.repository import ChatRepository
 from chat_app.errors import (
     InvalidOffset,
@@ -175,6 +168,9 @@ class Turns:
         stream = begun.stream
         if begun.created:
             await self._start(identity, begun)
+        elif stream.open and not stream.claimed:
+            # Whoever accepted it may have died before this, or not have learnt that it was saved.
+            await self._schedule(identity, stream.id)
         return Turn(
             chat_id=stream.chat_id,
             stream_id=stream.id,
@@ -185,14 +181,18 @@ class Turns:
     async def _start(self, identity: Identity, begun: BegunTurn) -> None:
         stream = begun.stream
         try:
-            await self._log.create(stream.id)
-            await self._generations.schedule(identity, stream.id)
+            await self._schedule(identity, stream.id)
         except LogUnavailable:
             # The store went away since the ping. The caller will ask again.
             await self._chats.withdraw_turn(
                 identity, stream.chat_id, stream.id, shown_before=begun.shown_before
             )
             raise
+
+    async def _schedule(self, identity: Identity, stream_id: StreamId) -> None:
+        """Have a stream produced; again, it changes nothing."""
+        await self._log.create(stream_id)
+        await self._generations.schedule(identity, stream_id)
 
     async def resume(
         self,

@@ -61,26 +61,41 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
         """A transaction that only reads, and sees the database as it was at one moment."""
-        async with self._in_time(), self._readers() as session:
-            yield session
+        with outages_translated():
+            async with self._transaction(self._readers) as session:
+                yield session
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
         """A transaction that may read, then write; commits at the end unless the body raises."""
-        async with self._in_time(), self._writers.begin() as session:
-            yield session
+        with outages_translated():
+            async with self._transaction(self._writers, commits=True) as session:
+                yield session
 
     @asynccontextmanager
     async def at_once(self) -> AsyncGenerator[AsyncSession]:
         """A transaction of one statement, or whose first statement writes; commits at the end."""
-        async with self._in_time(), self._sessions.begin() as session:
-            yield session
+        with outages_translated():
+            async with self._transaction(self._sessions, commits=True) as session:
+                yield session
 
     @asynccontextmanager
-    async def _in_time(self) -> AsyncGenerator[None]:
-        with outages_translated():
-            async with asyncio.timeout(self._limit):
-                yield
+    async def _transaction(
+        self, sessions: async_sessionmaker[AsyncSession], *, commits: bool = False
+    ) -> AsyncGenerator[AsyncSession]:
+        if self._limit is None:
+            async with sessions.begin() if commits else sessions() as session:
+                yield session
+            return
+        async with asyncio.timeout(self._limit):
+            # No `async with`: at its end SQLAlchemy lets nothing interrupt it, no limit either.
+            session = sessions()
+            try:
+                yield session
+                if commits:
+                    await session.commit()
+            finally:
+                await session.close()
 
 
 @asynccontextmanager
@@ -102,7 +117,7 @@ async def open_database(url: str, *, patience: timedelta = PATIENCE) -> AsyncGen
         engine = await asyncio.to_thread(_sqlite_engine, target, limit)
         database = Database(engine, limit=None)
     else:
-        engine = await asyncio.to_thread(_postgres_engine, target)
+        engine = await asyncio.to_thread(_postgres_engine, target, limit)
         database = Database(engine, limit=limit)
     try:
         yield database
@@ -116,10 +131,10 @@ def _sqlite_engine(target: URL, timeout: float) -> AsyncEngine:
     return engine
 
 
-def _postgres_engine(target: URL) -> AsyncEngine:
+def _postgres_engine(target: URL, limit: float) -> AsyncEngine:
     from chat_app.chats.postgres import postgres_engine
 
-    return postgres_engine(target)
+    return postgres_engine(target, limit=limit)
 
 
 def migration_engine(url: str) -> AsyncEngine:

@@ -62,6 +62,7 @@ class StreamRecord:
     Attributes:
         prompt_id: The user's message that it answers.
         reply_id: The id its reply's message has, or will have.
+        claimed: Whether a producer has ever taken it.
         outcome: How it closed; None while it is open.
         error_code: Why it failed, as a stable code; only for the outcome `failed`.
     """
@@ -72,6 +73,7 @@ class StreamRecord:
     reply_id: MessageId
     model: str
     created_at: datetime
+    claimed: bool
     outcome: OutcomeKind | None
     error_code: str | None
     closed_at: datetime | None
@@ -87,7 +89,7 @@ class BegunTurn:
     """The stream that makes a reply, or goes on with one.
 
     Attributes:
-        created: False when the same had been asked before: there is nothing to start.
+        created: False when the same had been asked before.
         shown_before: The newest message of the path that was active before, where that may have
             changed; for `withdraw_turn`.
     """

@@ -19,9 +19,9 @@ _SQLITE_OUTAGES = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
-# Connection lost or refused; out of resources; shutting down or starting up.
+# Connection lost or refused; out of resources; shutting down or starting up; a disk that fails.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_POSTGRES_OUTAGES = ("08", "53", "57P")
+_POSTGRES_OUTAGES = ("08", "53", "57P", "58")
 
 
 @contextmanager

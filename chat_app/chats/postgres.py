@@ -1,38 +1,52 @@
 """Connections to a PostgreSQL that may vanish without closing them.
 
 A host that loses power, a failover that moves an address: the kernel takes a quarter of an hour to
-notice. Until then whatever waits for an answer would wait.
+notice, or never does. Until then whatever waits for an answer would wait.
 """
 
 from contextlib import suppress
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] # none
-from sqlalchemy import URL, AdaptedConnection, event
+from sqlalchemy import URL, AdaptedConnection, ExceptionContext, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _ANSWER_TIMEOUT = 2.0
+"""Seconds that a connection has to answer before it is used again."""
 _GOODBYE_TIMEOUT = 0.5
-"""Seconds that a connection which is not in use has to answer, and to be closed."""
+"""Seconds that it has to be closed; then it is aborted."""
+_READ_ONLY = "25006"
 
 
 class _Connection(asyncpg.Connection):
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 # theirs
-        limit = min(timeout or _GOODBYE_TIMEOUT, _GOODBYE_TIMEOUT)
-        with suppress(TimeoutError):  # it is aborted then
-            await super().close(timeout=limit)  # pyright: ignore[reportUnknownMemberType] # untyped
+        del timeout  # SQLAlchemy's is two seconds, or none
+        with suppress(TimeoutError):
+            await super().close(timeout=_GOODBYE_TIMEOUT)  # pyright: ignore[reportUnknownMemberType] # untyped
 
 
-def postgres_engine(target: URL) -> AsyncEngine:
-    """A pool that asks each connection whether it lives before it gives it away.
+def postgres_engine(target: URL, *, limit: float) -> AsyncEngine:
+    """A pool that gives no connection away twice before it has asked whether it lives.
 
-    If one does not, all are replaced as they are needed. SQLAlchemy's own pre-ping does the same
-    without a limit.
+    If one does not, or its server takes no writes any more, all are replaced as they are needed.
+    SQLAlchemy's own pre-ping does the first without a limit, and not the second.
+
+    Args:
+        target: Where the database is.
+        limit: Seconds after which the server may end a transaction that asks nothing of it: its
+            client is gone, and the rows it has locked must not stay so.
     """
     engine = create_async_engine(target, connect_args={"connection_class": _Connection})
+    pool = engine.sync_engine
 
-    @event.listens_for(engine.sync_engine, "checkout")
+    @event.listens_for(pool, "connect")
+    def set_up(connection: AdaptedConnection, _entry: object) -> None:
+        # Not as a parameter of the connection: poolers refuse what they do not know.
+        query = f"SET idle_in_transaction_session_timeout = {round(1000 * limit)}"
+        connection.run_async(lambda driver: driver.execute(query))
+
+    @event.listens_for(pool, "checkout")
     def ask(connection: AdaptedConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
         if "used" not in entry.info:
             entry.info["used"] = True  # until the connection is made anew
@@ -41,5 +55,10 @@ def postgres_engine(target: URL) -> AsyncEngine:
             connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=_ANSWER_TIMEOUT))
         except Exception as error:  # whatever it is, a new connection may be better
             raise InvalidatePoolError from error
+
+    @event.listens_for(pool, "handle_error")
+    def look(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
+            context.is_disconnect = True  # after a failover: the next one leads to the new server
 
     return engine

@@ -166,6 +166,7 @@ def stream_of(row: StreamRow, *, chat: ChatRow) -> StreamRecord:
         reply_id=MessageId(row.reply_id),
         model=row.model,
         created_at=row.created_at,
+        claimed=row.fencing_token > 0,
         outcome=outcome_of(row),
         error_code=row.error_code,
         closed_at=row.closed_at,

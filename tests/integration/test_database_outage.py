@@ -1,8 +1,9 @@
 """A database that is away: said in words of our own, and over when it is back."""
 
+import asyncio
 import sqlite3
-from collections.abc import Coroutine, Iterator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.to_thread import run_sync
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from chat_app.api.app import create_api
@@ -56,10 +57,16 @@ async def test_a_sqlite_file_whose_folder_is_gone_is_an_outage_until_it_is_back(
 
 
 @pytest.fixture(scope="module")
-def own_postgres() -> Iterator[PostgresServer]:
-    """One that may be broken; each test leaves it whole."""
+def breakable_postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture
+def own_postgres(breakable_postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """One that may be broken."""
+    yield breakable_postgres
+    breakable_postgres.mend()
 
 
 @pytest.mark.parametrize("how", ["stopped", "crashed", "silent"])
@@ -98,25 +105,106 @@ async def test_connections_that_are_dead_and_do_not_say_so_are_replaced_before_t
             await answers(database, at_once=10)
 
 
-async def test_a_connection_that_dies_without_a_word_in_mid_transaction_is_an_outage(
-    own_postgres: PostgresServer,
-) -> None:
+@pytest.fixture
+async def lossy(own_postgres: PostgresServer) -> AsyncGenerator[tuple[Database, TcpProxy]]:
+    """A database that is waited for a second, and what is between."""
     async with TcpProxy(port=own_postgres.port) as proxy:
         url = await run_sync(partial(own_postgres.create_database, port=proxy.port))
         await migrate(url)
-        async with open_database(url, patience=timedelta(seconds=3)) as database:
-            with anyio.fail_after(TOO_LONG):
-                with pytest.raises(DatabaseUnavailable):
-                    await swallowed(database, proxy)
-
-            await answers(database, at_once=1)
+        async with open_database(url, patience=timedelta(seconds=1)) as database:
+            yield database, proxy
 
 
-async def swallowed(database: Database, proxy: TcpProxy) -> None:
+async def write(database: Database, statement: str = "SELECT 1") -> None:
     async with database.writing() as session:
+        await session.execute(text(statement))
+
+
+async def read(database: Database) -> None:
+    async with database.reading() as session:
         await session.execute(text("SELECT 1"))
-        proxy.swallow_all()
-        await session.execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize(
+    ("attempt", "word"),
+    [(write, b"SELECT"), (write, b"BEGIN"), (write, b"COMMIT;"), (read, b"ROLLBACK;")],
+)
+async def test_a_connection_that_is_lost_in_mid_transaction_is_an_outage(
+    lossy: tuple[Database, TcpProxy],
+    attempt: Callable[[Database], Awaitable[None]],
+    word: bytes,
+) -> None:
+    database, proxy = lossy
+    proxy.lose_at(word)
+
+    with anyio.fail_after(TOO_LONG):
+        with pytest.raises(DatabaseUnavailable):
+            await attempt(database)
+        await write(database)
+
+
+async def test_a_body_that_fails_is_not_held_up_by_a_connection_that_is_lost(
+    lossy: tuple[Database, TcpProxy],
+) -> None:
+    database, proxy = lossy
+
+    async def fail() -> None:
+        async with database.writing() as session:
+            await session.execute(text("SELECT 1"))
+            proxy.lose_at(b"ROLLBACK;")
+            raise LookupError
+
+    with anyio.fail_after(TOO_LONG):
+        with pytest.raises(DatabaseUnavailable):
+            await fail()
+        await write(database)
+
+
+async def test_whoever_waits_for_a_commit_can_be_cancelled(own_postgres: PostgresServer) -> None:
+    async with TcpProxy(port=own_postgres.port) as proxy:
+        url = await run_sync(partial(own_postgres.create_database, port=proxy.port))
+        async with open_database(url, patience=timedelta(hours=1)) as database:
+            proxy.lose_at(b"COMMIT;")
+            writing = asyncio.create_task(write(database))
+            with anyio.fail_after(TOO_LONG):
+                await proxy.lost()
+                writing.cancel()
+                await asyncio.wait([writing])
+
+    assert writing.cancelled()
+
+
+async def test_rows_that_a_lost_connection_has_locked_are_free_again(
+    lossy: tuple[Database, TcpProxy],
+) -> None:
+    database, proxy = lossy
+    lock = "LOCK TABLE chat IN EXCLUSIVE MODE"
+    proxy.lose_at(b"COMMIT;")
+    with pytest.raises(DatabaseUnavailable):
+        await write(database, lock)
+
+    with anyio.fail_after(TOO_LONG):
+        while True:
+            with suppress(DatabaseUnavailable):
+                await write(database, lock)
+                break
+
+
+async def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(
+    own_postgres: PostgresServer,
+) -> None:
+    url = await run_sync(own_postgres.create_database)
+    await migrate(url)
+    name = make_url(url).database
+    async with open_database(url) as database:
+        sessions = Sessions(database.at_once, lifetime=timedelta(days=1))
+        only = f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'
+        await run_sync(own_postgres.execute, only)
+        with pytest.raises(DatabaseUnavailable):
+            await sessions.create_guest()
+
+        await run_sync(own_postgres.execute, f'ALTER DATABASE "{name}" RESET ALL')
+        await sessions.create_guest()
 
 
 async def test_a_database_that_is_silent_is_closed_all_the_same(
@@ -248,16 +336,21 @@ def test_an_answer_whose_postgresql_crashes_is_saved_when_it_is_back(
     assert own_postgres.rows(url, "SELECT count(*) FROM chat") == [(1,)]
 
 
+@pytest.mark.parametrize("lost", ["all", "the one that commits"])
 def test_an_answer_whose_connections_to_postgresql_die_without_a_word_is_saved(
-    tmp_path: Path, own_postgres: PostgresServer
+    tmp_path: Path, own_postgres: PostgresServer, lost: str
 ) -> None:
     with tcp_proxy_in_thread(port=own_postgres.port) as proxy:
         url = own_postgres.create_database(port=proxy.port)
-        server = AppServer(folder=tmp_path, settings={"DATABASE_URL": url})
+        settings = {"DATABASE_URL": url, "DATABASE_TIMEOUT": "3"}
+        server = AppServer(folder=tmp_path, settings=settings)
         with running(server), Caller(server) as caller:
             with caller.send(server, "/demo tokens=20 rate=20 words=1", chat="c") as answer:
                 seen = next(answer)
-                proxy.swallow_all()
+                if lost == "all":
+                    proxy.swallow_all()
+                else:
+                    proxy.lose_at(b"COMMIT;")
                 seen += b"".join(answer)
             with caller.send(server, "/demo tokens=1", chat="d") as answer:
                 more = b"".join(answer)

@@ -76,13 +76,17 @@ class PostgresServer:
     def create_database(self, *, port: int | None = None) -> str:
         """Make an empty database; returns its URL, as `url` does."""
         name = f"test_{uuid4().hex}"
-        asyncio.run(_execute(self.url("postgres"), f'CREATE DATABASE "{name}"'))
+        self.execute(f'CREATE DATABASE "{name}"')
         return self.url(name, port=port)
 
     def drop_database(self, url: str) -> None:
         """Remove a database, whoever is still connected to it."""
         name = make_url(url).database
-        asyncio.run(_execute(self.url("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)'))
+        self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def execute(self, statement: str) -> None:
+        """Run a statement, as the superuser and outside of every transaction."""
+        asyncio.run(_execute(self.url("postgres"), statement))
 
     def rows(self, url: str, query: str) -> list[Any]:
         """What a query gives."""
@@ -125,9 +129,16 @@ class PostgresServer:
         """Go on after `pause`."""
         self._signal(signal.SIGCONT)
 
+    def mend(self) -> None:
+        """Have it running, in whatever state a test has left it."""
+        if self._process is None:
+            self.start()
+        else:
+            self.resume()
+
     def close(self) -> None:
         """Make sure that nothing runs any more, in whatever state it is."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             self.resume()
             self.stop()
 
@@ -143,7 +154,11 @@ class PostgresServer:
         assert self._process is not None, "it is not running"
         process, self._process = self._process, None
         process.send_signal(number)
-        process.wait(TIMEOUT)
+        try:
+            process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         self._log.close()
 
 

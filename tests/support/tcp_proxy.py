@@ -27,6 +27,9 @@ class TcpProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._streams: set[asyncio.StreamWriter] = set()  # clients who were sent events
         self._swallowed: set[asyncio.StreamWriter] = set()  # clients who hear no more
+        self._lost: set[asyncio.StreamWriter] = set()  # and whom nobody hears
+        self._word: bytes | None = None  # that loses a connection
+        self._has_lost = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()  # ended by __aexit__
 
     async def __aenter__(self) -> Self:
@@ -70,6 +73,14 @@ class TcpProxy:
         """
         self._swallowed |= self._writers
 
+    def lose_at(self, word: bytes) -> None:
+        """Lose the next connection on which a client says `word`, without telling either end."""
+        self._word = word
+
+    async def lost(self) -> None:
+        """Return when a connection was lost."""
+        await self._has_lost.wait()
+
     def cut_all(self) -> None:
         """Reset every connection now."""
         for writer in list(self._writers):
@@ -88,11 +99,13 @@ class TcpProxy:
             raise
         self._writers.add(writer)
         ways = [
-            asyncio.create_task(self._requests(reader, server_writer)),
+            asyncio.create_task(self._requests(reader, server_writer, client=writer)),
             asyncio.create_task(self._replies(server_reader, writer)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            if writer in self._lost:
+                await asyncio.wait(ways)  # the server does not learn that its client has gone
         finally:
             self._writers.discard(writer)
             for end in (writer, server_writer):
@@ -106,8 +119,21 @@ class TcpProxy:
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._upstream)
 
-    async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _requests(
+        self,
+        reader: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+        *,
+        client: asyncio.StreamWriter,
+    ) -> None:
         while data := await reader.read(65_536):
+            if self._word is not None and self._word in data:
+                self._word = None
+                self._has_lost.set()
+                self._lost.add(client)
+                self._swallowed.add(client)
+            if client in self._lost:
+                continue
             server.write(data)
             await server.drain()
 

@@ -49,6 +49,7 @@ def stream(outcome: OutcomeKind | None) -> StreamRecord:
         reply_id=REPLY,
         model="demo",
         created_at=NOW,
+        claimed=True,
         outcome=outcome,
         error_code=None,
         closed_at=None if outcome is None else NOW,

@@ -39,6 +39,7 @@ def open_stream(reply_id: str) -> StreamRecord:
         reply_id=MessageId(reply_id),
         model="demo",
         created_at=NOW,
+        claimed=True,
         outcome=None,
         error_code=None,
         closed_at=None,

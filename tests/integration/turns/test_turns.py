@@ -108,6 +108,18 @@ async def test_a_prompt_sent_twice_is_one_turn(
     assert len((await app.here.chat(alice)).messages) == 2
 
 
+async def test_a_prompt_that_was_saved_and_not_scheduled_is_when_it_is_sent_again(
+    app: App, model: ScriptedLLM, alice: Identity
+) -> None:
+    await app.here.chats.begin_turn(
+        alice, chat_id=CHAT, message_id=MessageId(MESSAGE), text=QUESTION, model="scripted"
+    )
+    model.say("To the sea.", Finish())
+
+    assert text_of(await app.answered(alice)) == "To the sea."
+    assert len(model.prompts) == 1
+
+
 async def test_a_second_prompt_meanwhile_is_refused_with_the_open_stream(
     app: App, alice: Identity
 ) -> None:
@@ -315,6 +327,7 @@ async def test_an_open_stream_that_the_store_has_lost_is_worth_coming_back_for(
         begun = await here.chats.begin_turn(
             alice, chat_id=CHAT, message_id=MessageId(MESSAGE), text=QUESTION, model="scripted"
         )
+        await StreamRepository(database).claim(alice, begun.stream.id)
         turns = here.turns(generations)
         turn = await turns.send(alice, chat_id=CHAT, message_id=MESSAGE, text=QUESTION)
         assert turn.stream_id == begun.stream.id
