@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     # Where things live
     redis_url: Annotated[str, AfterValidator(_engine_url)] = "memory://"
     database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///chat.db"
-    database_timeout: Duration = timedelta(seconds=10)
+    database_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = (
+        timedelta(seconds=10)
+    )
 
     # The model
     chat_model: Annotated[str, Field(min_length=1)] = DEMO_MODEL

@@ -31,7 +31,7 @@ class Turns:
         InvalidRequest: There is no text, or an id is not usable, or the model is not offered.
         ChatNotFound: No such chat for this user; but an unknown one is a new chat to a new prompt.
         TurnInProgress: The chat is being answered, and not this; carries the open stream.
-        LogUnavailable: The store does not answer; nothing was written.
+        LogUnavailable: The store does not answer; nothing was written, unless it was before.
 
     Attributes:
         models: Those that may be asked; the first answers by default.

@@ -230,7 +230,8 @@ class OpenStream:
     """An open stream of any user, as housekeeping sees it.
 
     Attributes:
-        checkpointed_at: When a producer last claimed or checkpointed it; None if none ever did.
+        checkpointed_at: When a producer last claimed or checkpointed it, or the same was asked again
+            before the first claim; None if nobody ever did.
     """
 
     user_id: UserId

@@ -68,7 +68,7 @@ async def begin_prompt(
             raise InvalidRequest(msg)
         if edited_id is not None:
             await _show_again(session, chat, message_id)
-        return BegunTurn(stream=stream_of(stream, chat=chat), created=False)
+        return _begun_before(chat, stream)
     shown = _shown(chat)
     parent = await parent_of_prompt(session, chat, parent_id=parent_id, edited_id=edited_id)
     stream = await _open_stream(session, chat, prompt_id=message_id, model=model)
@@ -98,7 +98,7 @@ async def begin_reply(
         and newest.prompt_id == prompt_id
         and await find_message(session, chat, newest.reply_id) is None  # not a continuation
     ):
-        return BegunTurn(stream=stream_of(newest, chat=chat), created=False)
+        return _begun_before(chat, newest)
     stream = await _open_stream(session, chat, prompt_id=prompt_id, model=model)
     return BegunTurn(stream=stream_of(stream, chat=chat), created=True)
 
@@ -112,7 +112,7 @@ async def begin_continuation(
     if reply is None or made_by is None:  # it failed without a word, or is the prompt
         return await begin_reply(session, chat, message_id=message_id, model=model)
     if made_by.outcome is None:
-        return BegunTurn(stream=stream_of(made_by, chat=chat), created=False)
+        return _begun_before(chat, made_by)
     stream = await _open_stream(
         session,
         chat,
@@ -129,6 +129,12 @@ async def begin_continuation(
     reply.status = "unfinished"
     shown, chat.active_message_id = _shown(chat), reply.id
     return BegunTurn(stream=stream_of(stream, chat=chat), created=True, shown_before=shown)
+
+
+def _begun_before(chat: ChatRow, stream: StreamRow) -> BegunTurn:
+    if stream.outcome is None and stream.checkpointed_at is None:
+        stream.checkpointed_at = datetime.now(UTC)  # promised twice: nobody may withdraw it now
+    return BegunTurn(stream=stream_of(stream, chat=chat), created=False)
 
 
 def _shown(chat: ChatRow) -> MessageId | None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _ANSWER_TIMEOUT = 2.0
-"""Seconds that a connection has to answer before it is used again."""
+"""Seconds that a connection has to answer before it is used again; a quarter of the limit at most."""
 _GOODBYE_TIMEOUT = 0.5
 """Seconds that it has to be closed; then it is aborted."""
 _READ_ONLY = "25006"
@@ -34,11 +34,11 @@ def postgres_engine(target: URL, *, limit: float) -> AsyncEngine:
 
     Args:
         target: Where the database is.
-        limit: Seconds after which the server may end a transaction that asks nothing of it: its
-            client is gone, and the rows it has locked must not stay so.
+        limit: Seconds for a transaction. One that has asked nothing of the server for as long is
+            ended there: its client is gone, and the rows it has locked must not stay so.
     """
     engine = create_async_engine(target, connect_args={"connection_class": _Connection})
-    pool = engine.sync_engine
+    pool, soon = engine.sync_engine, min(_ANSWER_TIMEOUT, limit / 4)
 
     @event.listens_for(pool, "connect")
     def set_up(connection: AdaptedConnection, _entry: object) -> None:
@@ -52,7 +52,7 @@ def postgres_engine(target: URL, *, limit: float) -> AsyncEngine:
             entry.info["used"] = True  # until the connection is made anew
             return
         try:
-            connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=_ANSWER_TIMEOUT))
+            connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=soon))
         except Exception as error:  # whatever it is, a new connection may be better
             raise InvalidatePoolError from error
 

@@ -181,7 +181,8 @@ class ChatRepository:
         that was before, if it is known, or else the newest one beside the prompt.
 
         Returns:
-            False, with nothing changed, when a producer has claimed it after all or it is closed.
+            False, with nothing changed, when a producer has claimed it after all, or the same was
+            asked again, or it is closed.
 
         Raises:
             ChatNotFound: No such stream in a chat of this user.
@@ -191,7 +192,7 @@ class ChatRepository:
             if found is None or found[0].id != chat_id:
                 raise not_found()
             chat, stream = found
-            if stream.fencing_token > 0 or stream.outcome is not None:
+            if stream.checkpointed_at is not None or stream.outcome is not None:
                 return False
             await withdraw(session, chat, stream, shown_before=shown_before)
             return True

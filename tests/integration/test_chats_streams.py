@@ -3,7 +3,7 @@
 import pytest
 
 from chat_app.chats.database import Database
-from chat_app.chats.models import ChatId, MessageId
+from chat_app.chats.models import BegunTurn, ChatId, MessageId
 from chat_app.chats.queries import text_parts
 from chat_app.chats.repository import ChatRepository
 from chat_app.chats.streams import StreamRepository
@@ -265,6 +265,35 @@ async def test_taking_a_turn_back_keeps_the_turns_before_it(
 
     after = await chats.read_chat(alice, CHAT)
     assert (after.messages, after.newest_stream) == (before.messages, before.newest_stream)
+
+
+@pytest.mark.parametrize("what", ["prompt", "reply"])
+async def test_a_turn_that_was_asked_for_again_is_not_taken_back(
+    chats: ChatRepository,
+    streams: StreamRepository,
+    alice: Identity,
+    stream_id: StreamId,
+    what: str,
+) -> None:
+    async def ask() -> BegunTurn:
+        if what == "reply":
+            return await chats.regenerate(alice, CHAT, model="demo")
+        return await chats.begin_turn(
+            alice, chat_id=CHAT, message_id=PROMPT, text="Where to?", model="demo"
+        )
+
+    if what == "reply":
+        token = (await streams.claim(alice, stream_id)).fencing_token
+        await streams.finish(alice, stream_id, fencing_token=token, outcome="failed")
+        stream_id = (await ask()).stream.id
+    again = await ask()
+    assert (again.created, again.stream.id) == (False, stream_id)
+
+    assert not await chats.withdraw_turn(alice, CHAT, stream_id)
+
+    newest = (await chats.read_chat(alice, CHAT)).newest_stream
+    assert newest is not None
+    assert newest.id == stream_id
 
 
 async def test_a_turn_that_a_producer_has_taken_up_is_not_taken_back(

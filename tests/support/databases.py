@@ -131,16 +131,22 @@ class PostgresServer:
 
     def mend(self) -> None:
         """Have it running, in whatever state a test has left it."""
-        if self._process is None:
-            self.start()
-        else:
+        if self._process is not None and self._process.poll() is None:
             self.resume()
+            return
+        self.close()
+        self._process = None
+        self.start()
 
     def close(self) -> None:
         """Make sure that nothing runs any more, in whatever state it is."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
             self.resume()
             self.stop()
+        else:
+            self._log.close()
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None, "it is not running"
