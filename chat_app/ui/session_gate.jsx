@@ -7,24 +7,33 @@ import { useEffect } from "react";
 import { getBackendURL } from "$/utils/state";
 import env from "$/env.json";
 
-const TRIED_AT = "chat.session.tried-at";
+const OPENED_AT = "chat.session.opened-at";
 /** A need this soon after a reload means that the cookie did not stick … */
 const LOOP_MS = 15_000;
 /** … unless it is the page's last state before the reload, which the server is about to correct. */
 const CORRECTION_MS = 3_000;
 
+/** Development mode mounts everything twice, and one session is enough. */
+let opening;
+
 /** @param {{onRefused?: (cause: "cookies" | "server") => void}} props */
 export function SessionGate({ onRefused }) {
   useEffect(() => {
-    const triedAt = Number(sessionStorage.getItem(TRIED_AT) ?? 0);
-    if (Date.now() - triedAt < LOOP_MS) {
+    const openedAt = Number(sessionStorage.getItem(OPENED_AT) ?? 0);
+    if (Date.now() - openedAt < LOOP_MS) {
       const timer = setTimeout(() => onRefused?.("cookies"), CORRECTION_MS);
       return () => clearTimeout(timer);
     }
-    sessionStorage.setItem(TRIED_AT, String(Date.now()));
-    openSession().then((ok) => {
-      if (ok) location.reload();
-      else onRefused?.("server");
+    opening ??= openSession();
+    opening.then((ok) => {
+      if (!ok) {
+        opening = undefined;
+        onRefused?.("server");
+        return;
+      }
+      // Not before: a visitor who loads the page anew meanwhile has got no cookie yet.
+      sessionStorage.setItem(OPENED_AT, String(Date.now()));
+      location.reload();
     });
     return undefined;
   }, []);
