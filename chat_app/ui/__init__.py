@@ -11,6 +11,7 @@ to act by itself.
     transcript.py    how that looks (`scroll_area.jsx`)
     sending.py       a prompt from the moment it is sent until it is a message (`sending.js`)
     composer.py      where a prompt is written (`composer.jsx`; `draft.js` keeps it)
+                     and from where its reader goes (`destination.js`)
     appearance.py    light or dark
     shortcuts.py     the keys that work everywhere (`shortcuts.jsx`)
     live_answer      prompts, and answers as they grow; follows their stream without State

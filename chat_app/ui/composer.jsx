@@ -10,6 +10,7 @@ import { useLocation, useNavigate } from "react-router";
 import { settleSent, showSent, useSent, useUnanswered } from "$/public/external/chat_app/ui/sending/sending.js";
 import { settleWish } from "$/public/external/chat_app/ui/wish/wish.jsx";
 
+import { staysAt, useDestination } from "./destination.js";
 import { forgetDraft, keepDraft, readDraft } from "./draft.js";
 
 const MAX_HEIGHT_PX = 220;
@@ -32,6 +33,7 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
   const box = useRef(null);
   const place = useLocation().pathname;
   const navigate = useNavigate();
+  useDestination();
   const [text, setText] = useState("");
   const [prompt, setPrompt] = useState(newPrompt);
   const [stopping, setStopping] = useState(false);
@@ -49,13 +51,16 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
   }, [place]);
   useEffect(() => {
     settleSent();
+    if (place !== "/") forgetDraft(accepted); // the chat that began with it is left for this one
+  }, [accepted]);
+  useEffect(() => {
     if (accepted !== prompt.id) return;
     forgetDraft(accepted);
     setText("");
     setPrompt(newPrompt());
-    // A new chat has the id of its first prompt. Who has gone elsewhere meanwhile stays there.
-    if (place === "/") navigate(`/chat/${accepted}`);
-  }, [accepted]);
+    // A new chat has the id of its first prompt. Who goes elsewhere meanwhile is not called back.
+    if (place === "/" && staysAt(place)) navigate(`/chat/${accepted}`);
+  }, [accepted, prompt.id]);
   useEffect(settleSent, [refusals]);
   useEffect(settleWish, [refusals, place]);
   useEffect(() => setStopping(false), [answering, refusals, place]);

@@ -2,6 +2,7 @@
 
 import reflex as rx
 
+rx.asset(path="destination.js", shared=True)
 rx.asset(path="draft.js", shared=True)
 _component = rx.asset(path="composer.jsx", shared=True)
 

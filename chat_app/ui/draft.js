@@ -11,10 +11,14 @@ function keyOf(place) {
   return PREFIX + (place.split("/").filter(Boolean)[1] ?? "new");
 }
 
-/** @returns {{text: string, id?: string}} */
+/**
+ * @param {string} place The page's path.
+ * @param {{accepted: string}} server Id of the newest prompt the server has.
+ * @returns {{text: string, id?: string}} Without its text if the server has it.
+ */
 export function readDraft(place, { accepted }) {
   const draft = parsed(get(keyOf(place)));
-  return draft.id && draft.id === accepted ? { text: "" } : draft;
+  return draft.id && draft.id === accepted ? { text: "", id: accepted } : draft;
 }
 
 /** @param {{text: string, id?: string}} draft `id` once it was sent. */

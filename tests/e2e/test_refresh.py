@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.chat_page import ChatPage
+from tests.e2e.chat_page import CHAT_URL, ChatPage
+from tests.e2e.held import Held
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
 pytestmark = pytest.mark.parametrize("app", ["prod", "dev"], indirect=True)
@@ -28,6 +29,28 @@ def in_three_steps() -> Reply:
             *ending(),
         )
     )
+
+
+def test_a_refresh_before_the_page_knows_of_the_chat_it_began_opens_that_chat(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    model.script(in_three_steps())
+    expect(chat.prompt).to_be_enabled()
+    held = Held(chat.page)
+    chat.page.reload()
+    chat.prompt.fill("Where do we go?")
+    held.begin()
+    chat.prompt.press("Enter")
+    held.wait_for("Where do we go?")
+
+    chat.page.reload()
+
+    chat.page.wait_for_url(CHAT_URL)
+    expect(chat.prompt).to_have_value("")
+    goes_on_to_the_end(chat, model, seen="")
+    chat.page.get_by_test_id("new-chat").click()
+    expect(chat.page.get_by_test_id("greeting")).to_be_visible()
+    expect(chat.prompt).to_have_value("")
 
 
 def test_a_refresh_before_the_first_delta_loses_nothing(

@@ -7,9 +7,10 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.e2e.chat_page import ChatPage
+from tests.e2e.held import Held
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, ending, texts
 
 HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
@@ -34,29 +35,19 @@ class Sidebar:
         self.page.get_by_test_id("chat-menu").get_by_role("menuitem", name=option).click()
 
 
-class Held:
-    """A connection to the server on which what it says can be held back for a while."""
-
-    def __init__(self) -> None:
-        self.holds = False
-        self._said: list[tuple[WebSocketRoute, str | bytes]] = []
-
-    def connect(self, page: WebSocketRoute) -> None:
-        server = page.connect_to_server()
-        page.on_message(server.send)
-        server.on_message(lambda message: self._hear(page, message))
-
-    def let_go(self) -> None:
-        """Say what was held back, in order, and all that follows."""
-        self.holds = False
-        for page, message in self._said:
-            page.send(message)
-
-    def _hear(self, page: WebSocketRoute, message: str | bytes) -> None:
-        if self.holds:
-            self._said.append((page, message))
-        else:
-            page.send(message)
+GO = pytest.mark.parametrize(
+    "go",
+    [
+        pytest.param("link.click(); letGo()", id="on the way"),
+        pytest.param(
+            "const push = history.pushState;"
+            "history.pushState = (...to) => { push.apply(history, to); letGo() };"
+            "link.click()",
+            id="with the address changed",
+        ),
+    ],
+)
+"""A link is clicked, and what was held back is heard before the page there is built."""
 
 
 @pytest.fixture
@@ -215,24 +206,45 @@ def test_an_open_chat_shows_what_is_asked_in_it_elsewhere(
     other.page.close()
 
 
+@GO
 def test_who_goes_to_another_chat_while_a_new_one_begins_stays_there(
-    chat: ChatPage, sidebar: Sidebar
+    chat: ChatPage, sidebar: Sidebar, go: str
 ) -> None:
     ask(chat, "Here")
-    address, held = chat.page.url, Held()
-    chat.page.route_web_socket(re.compile("_event"), held.connect)
+    address = chat.page.url
+    held = Held(chat.page)
     chat.open()
     expect(sidebar.links).to_have_text(["Here"])
-    held.holds = True
+    held.begin()
     chat.prompt.fill("There")
     chat.prompt.press("Enter")
     expect(chat.page.get_by_test_id("sent-prompt")).to_have_text("There")
+    held.wait_for("There")
 
-    sidebar.line("Here").get_by_role("link").click()
-    expect(chat.page).to_have_url(address)
-    held.let_go()
+    sidebar.line("Here").get_by_role("link").evaluate(f"link => {{ {go} }}")
 
     expect(sidebar.line("There")).to_be_visible()
+    expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Here")
+    expect(chat.page).to_have_url(address)
+
+
+@GO
+def test_who_goes_to_another_chat_while_one_is_deleted_stays_there(
+    chat: ChatPage, sidebar: Sidebar, go: str
+) -> None:
+    ask(chat, "Here")
+    address = chat.page.url
+    ask(chat, "Not wanted")
+    held = Held(chat.page)
+    chat.page.reload()
+    expect(sidebar.links).to_have_text(["Not wanted", "Here"])
+    held.begin()
+    sidebar.choose("Not wanted", "Delete")
+    held.wait_for("discarded_id")
+
+    sidebar.line("Here").get_by_role("link").evaluate(f"link => {{ {go} }}")
+
+    expect(chat.page.get_by_test_id("undo")).to_be_visible()
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Here")
     expect(chat.page).to_have_url(address)
 

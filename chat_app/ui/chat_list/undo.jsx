@@ -3,6 +3,8 @@ import { useEffect, useRef } from "react";
 import { createPortal } from "react-dom";
 import { useNavigate } from "react-router";
 
+import { staysAt } from "$/public/external/chat_app/ui/composer/destination.js";
+
 const TIME_MS = 10_000;
 
 /** What is offered, kept here because another page of the application builds everything anew. */
@@ -24,10 +26,11 @@ export function Undo({ id, title, open, onRestore, onLetGo }) {
     if (offer.id !== id && offer.id && !offer.taken) localStorage.removeItem(`chat.draft.${offer.id}`);
     if (!id) offer = NONE;
     if (!id || (offer.id === id && offer.taken)) return undefined;
-    if (offer.id !== id) offer = { id, until: Date.now() + TIME_MS, wasOpen: open === id };
+    const left = open === id && staysAt(`/chat/${id}`);
+    if (offer.id !== id) offer = { id, until: Date.now() + TIME_MS, wasOpen: left };
     box.current?.showPopover(); // above the drawer, too
     button.current?.focus(); // the line that had the focus is gone
-    if (open === id) navigate("/");
+    if (left) navigate("/");
     const timer = setTimeout(() => {
       localStorage.removeItem(`chat.draft.${id}`);
       onLetGo(id);
