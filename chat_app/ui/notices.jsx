@@ -13,6 +13,9 @@ const ENDINGS = {
 const BADGE = "● ";
 const DECLINED = "chat.notify.declined";
 
+/** The tab's title while it bears the mark; "" while it does not. */
+let unmarked = "";
+
 /**
  * @param {object} props
  * @param {string} props.chatId
@@ -60,19 +63,21 @@ export function Notices({ chatId, chatTitle, answering, ended }) {
 
 /** The tab's title bears a mark until the reader is back, who is asked then about notifications. */
 function tellElsewhere(chatId, chatTitle, ending, onReturn) {
-  const title = document.title;
-  document.title = BADGE + (chatTitle || title);
+  unmarked ||= document.title;
+  const title = chatTitle || unmarked;
+  document.title = BADGE + title;
   document.addEventListener(
     "visibilitychange",
     () => {
-      document.title = title;
+      if (unmarked) document.title = unmarked;
+      unmarked = "";
       onReturn();
     },
     { once: true },
   );
   if (!("Notification" in window) || Notification.permission !== "granted") return;
   try {
-    const notification = new Notification(chatTitle || title, { body: ending, tag: chatId });
+    const notification = new Notification(title, { body: ending, tag: chatId });
     notification.onclick = () => {
       window.focus();
       notification.close();

@@ -272,6 +272,31 @@ def test_an_answer_that_ends_unseen_marks_the_tab_and_offers_a_notification(
     expect(offer).to_have_count(0)
 
 
+def test_the_mark_goes_when_the_reader_is_back_however_many_answers_have_ended(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
+    permit_notifications(chat.page, "denied")
+    model.script(in_two_steps("First, ", "then."), in_two_steps("Second, ", "then."))
+    chat.send("Go on")
+    chat.reads("First, ")
+    title = chat.page.title()
+    chat.prompt.fill("And then?")
+    chat.prompt.press("Enter")
+    expect(chat.page.get_by_test_id("waits")).to_be_visible()
+    chat.page.evaluate(HIDE, arg=True)
+    for _ in range(2):
+        model.release()
+    chat.reads("Second, ")
+    for _ in range(2):
+        model.release()
+    chat.has_status("done")
+    expect(chat.page.get_by_test_id("said")).to_have_text("Answer complete.")
+
+    chat.page.evaluate(HIDE, arg=False)
+
+    chat.page.wait_for_function("title => document.title === title", arg=title)
+
+
 def test_an_answer_that_ends_unseen_notifies_who_wanted_it(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
