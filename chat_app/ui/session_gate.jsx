@@ -40,7 +40,12 @@ export function SessionGate({ onRefused }) {
   return null;
 }
 
+/** One tab at a time: the others get the visitor that the first one has become. */
 function openSession() {
+  return navigator.locks ? navigator.locks.request("chat.session", askForSession) : askForSession();
+}
+
+function askForSession() {
   const url = new URL("/api/session", getBackendURL(env.PING));
   return fetch(url, { method: "POST", credentials: "include" }).then(
     (response) => response.ok,

@@ -3,11 +3,10 @@
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-pytestmark = pytest.mark.parametrize("app", ["prod", "dev"], indirect=True)
-
 SESSION = "**/api/session"
 
 
+@pytest.mark.parametrize("app", ["prod", "dev"], indirect=True)
 def test_a_refresh_while_the_session_is_opened_opens_another(page: Page) -> None:
     held: list[Route] = []
     page.route(SESSION, lambda route: held.append(route), times=1)
