@@ -26,9 +26,9 @@ class ChatPage:
     database: Path
 
     def open(self, path: str = "/") -> None:
-        """Go there."""
+        """Go there, and be known: a first visitor's page loads itself anew."""
         self.page.goto(path)
-        expect(self.prompt).to_be_visible()
+        expect(self.prompt).to_be_enabled()
 
     def send(self, text: str) -> None:
         """Ask, and be in the chat."""

@@ -1,6 +1,6 @@
 """The real application in a real browser, in production and in development mode."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,3 +58,15 @@ def chat(page: Page, app: AppServer) -> ChatPage:
     chat = ChatPage(page, database=Path(app.folder) / "chat.db")
     chat.open()
     return chat
+
+
+@pytest.fixture
+def another_tab(context: BrowserContext, chat: ChatPage) -> Callable[[], ChatPage]:
+    """Opens more tabs of the same browser."""
+
+    def open_tab() -> ChatPage:
+        tab = ChatPage(context.new_page(), database=chat.database)
+        tab.open()
+        return tab
+
+    return open_tab

@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.held import Held
@@ -56,22 +56,15 @@ def sidebar(page: Page) -> Sidebar:
 
 
 def ask(chat: ChatPage, *prompts: str) -> None:
-    """A chat for each prompt, answered."""
+    """A chat for each prompt, answered; the server knows that its reader has seen the answer."""
     for prompt in prompts:
         chat.page.get_by_test_id("new-chat").click()
         expect(chat.page.get_by_test_id("greeting")).to_be_visible()
         chat.send(prompt)
         chat.has_status("done")
-
-
-@pytest.fixture
-def another_tab(context: BrowserContext, chat: ChatPage) -> Callable[[], ChatPage]:
-    def open_tab() -> ChatPage:
-        tab = ChatPage(context.new_page(), database=chat.database)
-        tab.open()
-        return tab
-
-    return open_tab
+        line = chat.page.get_by_test_id("chat-list").locator(f"[data-chat='{chat.chat_id}']")
+        expect(line).to_be_visible()
+        expect(line.locator(".sr-only")).to_have_count(0)  # neither "answering" nor "unread"
 
 
 def change(chat: ChatPage, statement: str, *values: object) -> None:
