@@ -5,37 +5,45 @@
  * is kept in the browser, for each chat. What is sent during an answer waits here for its end.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
-import { useLocation, useNavigate } from "react-router";
+import { PrefetchPageLinks, useLocation, useNavigate } from "react-router";
 
 import { settleSent, showSent, useSent, useUnanswered } from "$/public/external/chat_app/ui/sending/sending.js";
 import { settleWish } from "$/public/external/chat_app/ui/wish/wish.jsx";
 
 import { staysAt, useDestination } from "./destination.js";
-import { forgetDraft, keepDraft, readDraft } from "./draft.js";
+import { chatAt, forgetDraft, keepDraft, moveDraft, readDraft } from "./draft.js";
 
 const MAX_HEIGHT_PX = 220;
 const WAIT = "The answer is being written. Press Enter to send this when it has ended.";
+/** Without any reply for so long, a stop may be wished again. */
+const NO_REPLY_MS = 15_000;
 const MISHAPS = new Set(["failed", "interrupted"]);
 const NO_REPLY = "The server has not answered. Send it again: it stays one message.";
 
 /**
  * @param {object} props
- * @param {boolean} props.ready Whether a prompt can be taken yet.
+ * @param {string} props.view What the page shows; a prompt is taken in a `chat` and a `new` one.
+ * @param {string} props.shown The chat of which the next two tell; maybe one the reader has left.
  * @param {boolean} props.answering Whether an answer is being written: Send becomes Stop.
  * @param {string} props.ended How the newest answer ended; "" while it is being written.
  * @param {string} props.accepted Id of the newest prompt the server has.
  * @param {number} props.refusals How many wishes the server has refused on this page.
  * @param {number} props.maxChars The longest prompt that the server takes; 0 while it is not known.
- * @param {(text: string, messageId: string) => void} props.onSend
+ * @param {(chatId: string, text: string, messageId: string) => void} props.onSend
  * @param {() => void} props.onStop
  */
-export function Composer({ ready, answering, ended, accepted, refusals, maxChars, onSend, onStop }) {
+export function Composer({ view, shown, answering, ended, accepted, refusals, maxChars, onSend, onStop }) {
   const box = useRef(null);
   const place = useLocation().pathname;
   const navigate = useNavigate();
   useDestination();
   const [text, setText] = useState("");
+  const [textAt, setTextAt] = useState(null); // the place it was written at
   const [prompt, setPrompt] = useState(newPrompt);
+  const ready = view === "chat" || view === "new";
+  const wasReady = useRef(false);
+  wasReady.current ||= ready;
+  const begun = useRef(""); // the prompt that was sent from the empty page
   const [stopping, setStopping] = useState(false);
   const [waitsAt, setWaitsAt] = useState(null); // the chat whose answer the text waits for
   const waits = answering && waitsAt === place;
@@ -47,6 +55,7 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
     // Not before: the server renders this too, and knows no drafts.
     const draft = readDraft(place, { accepted });
     setText(draft.text);
+    setTextAt(place);
     setPrompt(draft.id ? { id: draft.id, tried: true } : newPrompt());
   }, [place]);
   useEffect(() => {
@@ -54,21 +63,28 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
     if (place !== "/") forgetDraft(accepted); // the chat that began with it is left for this one
   }, [accepted]);
   useEffect(() => {
-    if (accepted !== prompt.id) return;
-    forgetDraft(accepted);
-    setText("");
-    setPrompt(newPrompt());
+    const known = accepted === prompt.id;
+    if (known) {
+      forgetDraft(accepted);
+      setText("");
+      setPrompt(newPrompt());
+    }
     // A new chat has the id of its first prompt. Who goes elsewhere meanwhile is not called back.
-    if (place === "/" && staysAt(place)) navigate(`/chat/${accepted}`);
+    const begins = place === "/" && (known || (begun.current && begun.current === accepted));
+    if (!begins || !staysAt(place)) return;
+    if (!known) moveDraft(place, `/chat/${accepted}`); // another text, as nothing had been heard
+    navigate(`/chat/${accepted}`);
   }, [accepted, prompt.id]);
   useEffect(settleSent, [refusals]);
   useEffect(settleWish, [refusals, place]);
   useEffect(() => setStopping(false), [answering, refusals, place]);
   useEffect(() => {
-    if (answering) return;
+    // What is told may be of the chat that was left, or nothing yet.
+    const told = ready && shown === chatAt(place) && textAt === place;
+    if (answering || !told || waitsAt !== place) return;
     setWaitsAt(null);
-    if (waitsAt === place && !MISHAPS.has(ended)) send();
-  }, [answering]);
+    if (!MISHAPS.has(ended)) send();
+  }, [answering, ready, shown, textAt, place]);
   useEffect(() => {
     // On a touch screen the focus would bring up the keyboard; elsewhere somebody may have it.
     const free = document.activeElement === document.body;
@@ -79,10 +95,15 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
     box.current.style.height = `${Math.min(box.current.scrollHeight, MAX_HEIGHT_PX)}px`;
   }, [text, sending]);
   useEffect(() => {
+    if (!stopping) return undefined;
+    const timer = setTimeout(() => setStopping(false), NO_REPLY_MS); // lost with its connection
+    return () => clearTimeout(timer);
+  }, [stopping]);
+  useEffect(() => {
     if (!answering || stopping) return undefined;
     const onKeyDown = (event) => {
       // Escape closes what is open, and leaves a field, before it stops anything.
-      const taken = event.defaultPrevented || document.querySelector(":popover-open, dialog[open]");
+      const taken = event.defaultPrevented || document.querySelector(":popover-open:not(.toast), dialog[open]");
       if (event.key === "Escape" && !event.isComposing && !taken) stop();
     };
     window.addEventListener("keydown", onKeyDown);
@@ -90,7 +111,7 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
   }, [answering, stopping]);
 
   const surplus = maxChars && text.length > maxChars ? [...text].length - maxChars : 0;
-  const hint = hintOf({ ready, surplus, text, answering, sending: sent !== null });
+  const hint = hintOf({ view, ready, surplus, text, answering, sending: sent !== null });
   const sendable = hint === "";
   const edit = (event) => {
     setText(event.target.value);
@@ -101,11 +122,12 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
   };
   function send() {
     if (answering && hint === WAIT) setWaitsAt(place);
-    if (!sendable) return;
+    if (!sendable || !staysAt(place)) return;
     setPrompt({ ...prompt, tried: true });
     keepDraft(place, { text, id: prompt.id });
+    if (place === "/") begun.current = prompt.id;
     showSent({ id: prompt.id, text, place });
-    onSend(text, prompt.id);
+    onSend(chatAt(place), text, prompt.id);
   }
   const onKeyDown = (event) => {
     // While an input method composes, Enter chooses a character.
@@ -133,11 +155,13 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
         send();
       }}
     >
+      {/* The other page, so that who goes there does not wait for the network. */}
+      <PrefetchPageLinks page={place === "/" ? "/chat/new" : "/"} />
       <textarea
         ref={box}
         rows={1}
         value={sending ? "" : text}
-        disabled={!ready}
+        disabled={view === "not_found" || !wasReady.current}
         aria-describedby="composer-hint"
         aria-invalid={surplus > 0}
         readOnly={sending}
@@ -171,7 +195,8 @@ export function Composer({ ready, answering, ended, accepted, refusals, maxChars
 }
 
 /** Why nothing can be sent now, for the reader; "" when it can. */
-function hintOf({ ready, surplus, text, answering, sending }) {
+function hintOf({ view, ready, surplus, text, answering, sending }) {
+  if (view === "not_found") return "There is no chat here to write in: start a new one.";
   if (!ready) return "Connecting to the server …";
   if (surplus) return `${surplus.toLocaleString("en")} characters too long: shorten it, or send it in parts.`;
   if (sending) return "Sending …";

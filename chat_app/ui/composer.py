@@ -7,8 +7,10 @@ rx.asset(path="draft.js", shared=True)
 _component = rx.asset(path="composer.jsx", shared=True)
 
 
-def _text_and_id(text: rx.Var[str], message_id: rx.Var[str]) -> tuple[rx.Var[str], rx.Var[str]]:
-    return text, message_id
+def _sent(
+    chat_id: rx.Var[str], text: rx.Var[str], message_id: rx.Var[str]
+) -> tuple[rx.Var[str], rx.Var[str], rx.Var[str]]:
+    return chat_id, text, message_id
 
 
 class Composer(rx.Component):
@@ -22,15 +24,18 @@ class Composer(rx.Component):
     library = _component.importable_path
     tag = "Composer"
 
-    ready: rx.Var[bool]
+    view: rx.Var[str]
+    """What the page shows: a prompt can be taken by a new chat, and by a chat that is there."""
+    shown: rx.Var[str]
+    """The chat of which `answering` and `ended` tell; it may be one that the reader has left."""
     answering: rx.Var[bool]
     ended: rx.Var[str]
     accepted: rx.Var[str]
     refusals: rx.Var[int]
     max_chars: rx.Var[int]
 
-    on_send: rx.EventHandler[_text_and_id]
-    """Called with the text and the message id made for it."""
+    on_send: rx.EventHandler[_sent]
+    """Called with the chat ("" for a new one), the text, and the message id made for it."""
     on_stop: rx.EventHandler[rx.event.no_args_event_spec]
 
 

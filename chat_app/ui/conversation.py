@@ -25,7 +25,7 @@ class ConversationState(rx.State):
     """One chat, as the database has it. The text of a growing answer never passes through here.
 
     Every handler reads the chat anew in the name of the visitor: what the browser sends is a wish,
-    never a fact.
+    never a fact. A wish says of which chat it is: when it comes, another one may be shown already.
 
     Attributes:
         view: `loading` until the server has spoken, then `new`, `chat`, `not_found` or
@@ -90,83 +90,74 @@ class ConversationState(rx.State):
         return None
 
     @rx.event
-    async def send(self, text: str, message_id: str) -> EventType[()] | None:
-        """Ask. The id makes a repeated request one turn, and on the empty page one chat."""
-        chat_id = chat_of_prompt(message_id, shown_chat_id=self.shown_chat_id)
+    async def send(self, chat_id: str, text: str, message_id: str) -> EventType[()] | None:
+        """Ask. The id makes a repeated request one turn, and without a chat one new chat."""
         model = await self._chosen_model()
-        turn = await self._begin(
+        chat_id = chat_id or message_id
+        return await self._begin(
+            chat_id,
             lambda turns, identity: turns.send(
                 identity, chat_id=chat_id, message_id=message_id, text=text, model=model
             ),
-            chat_id=chat_id,
+            prompt_id=message_id,
         )
-        if turn is None:
-            return None
-        self.accepted = message_id
-        return SidebarState.load_chats
 
     @rx.event
-    async def edit(self, edited_id: str, text: str, message_id: str) -> EventType[()] | None:
+    async def edit(
+        self, chat_id: str, edited_id: str, text: str, message_id: str
+    ) -> EventType[()] | None:
         """Ask in other words: beside the prompt that is there, which stays."""
         model = await self._chosen_model()
-        turn = await self._begin(
+        return await self._begin(
+            chat_id,
             lambda turns, identity: turns.send(
                 identity,
-                chat_id=self.shown_chat_id,
+                chat_id=chat_id,
                 message_id=message_id,
                 edited_id=edited_id,
                 text=text,
                 model=model,
-            )
+            ),
+            prompt_id=message_id,
         )
-        if turn is None:
-            return None
-        self.accepted = message_id
-        return SidebarState.load_chats
 
     @rx.event
-    async def regenerate(self, message_id: str) -> EventType[()] | None:
+    async def regenerate(self, chat_id: str, message_id: str) -> EventType[()] | None:
         """Have another reply made beside the one that is there, which stays."""
         model = await self._chosen_model()
-        turn = await self._begin(
+        return await self._begin(
+            chat_id,
             lambda turns, identity: turns.regenerate(
-                identity, chat_id=self.shown_chat_id, message_id=message_id, model=model
-            )
+                identity, chat_id=chat_id, message_id=message_id, model=model
+            ),
         )
-        return None if turn is None else SidebarState.load_chats
 
     @rx.event
-    async def continue_reply(self, message_id: str) -> EventType[()] | None:
+    async def continue_reply(self, chat_id: str, message_id: str) -> EventType[()] | None:
         """Go on with a reply that ended too early, by the model that began it.
 
         Where there is no word of it, it is made anew, by the model that is chosen now.
         """
         model = await self._chosen_model()
-        turn = await self._begin(
+        return await self._begin(
+            chat_id,
             lambda turns, identity: turns.continue_(
-                identity, chat_id=self.shown_chat_id, message_id=message_id, model=model
-            )
+                identity, chat_id=chat_id, message_id=message_id, model=model
+            ),
         )
-        return None if turn is None else SidebarState.load_chats
 
     @rx.event
-    async def retry(self) -> EventType[()] | None:
-        """Try for the answer that is owed once more; what there is of it stays."""
-        return await self.continue_reply(self.owed_id)
-
-    @rx.event
-    async def show_branch(self, message_id: str) -> None:
+    async def show_branch(self, chat_id: str, message_id: str) -> None:
         """Show the branch of the chat in which a message is."""
         identity = await self._visitor()
         if identity is None:
             return
         try:
-            await services().upkeep.activate(
-                identity, chat_id=self.shown_chat_id, message_id=message_id
-            )
+            await services().upkeep.activate(identity, chat_id=chat_id, message_id=message_id)
         except ChatAppError as error:
             self._refuse(error)
-        await self._show(identity, self.shown_chat_id)
+        if chat_id == self.shown_chat_id:
+            await self._show(identity, chat_id)
 
     @rx.event
     async def show_earlier(self) -> None:
@@ -178,13 +169,13 @@ class ConversationState(rx.State):
         await self._show(identity, self.shown_chat_id)
 
     @rx.event
-    async def stop(self) -> None:
+    async def stop(self, chat_id: str) -> None:
         """End the answer that is being written; what there is of it stays."""
         identity = await self._visitor()
-        if identity is None or not self.shown_chat_id:
+        if identity is None or not chat_id:
             return
         try:
-            await services().turns.stop(identity, self.shown_chat_id)
+            await services().turns.stop(identity, chat_id)
         except ChatAppError as error:
             self._refuse(error)
 
@@ -206,24 +197,32 @@ class ConversationState(rx.State):
         self.send_trouble = NO_TROUBLE
 
     async def _begin(
-        self, ask: Callable[[Turns, Identity], Awaitable[Turn]], *, chat_id: str = ""
-    ) -> Turn | None:
-        """Begin a turn and show it; None when it was refused, and the page says why."""
+        self,
+        chat_id: str,
+        ask: Callable[[Turns, Identity], Awaitable[Turn]],
+        *,
+        prompt_id: str = "",
+    ) -> EventType[()] | None:
+        """Begin a turn, and show it to a reader who looks at its chat. If not, the page says why."""
         identity = await self._visitor()
         if identity is None:
             return None
+        place = _last_segment(self.router.url.path)
+        looked_at = place == chat_id or (place == "" and chat_id == prompt_id)
         try:
             await services().rates.prompt(identity)
-            turn = await ask(services().turns, identity)
+            await ask(services().turns, identity)
         except ChatAppError as error:
             self._refuse(error)
-            if isinstance(error, TurnInProgress):
-                await self._show(identity, chat_id or self.shown_chat_id)
+            if isinstance(error, TurnInProgress) and looked_at:
+                await self._show(identity, chat_id)
             return None
-        self.send_trouble = NO_TROUBLE
-        self.shown_at_most = _FIRST  # who asks is at the end
-        await self._show(identity, turn.chat_id)
-        return turn
+        if looked_at:
+            self.send_trouble = NO_TROUBLE
+            self.shown_at_most = _FIRST  # who asks is at the end
+            await self._show(identity, chat_id)
+        self.accepted = prompt_id or self.accepted
+        return SidebarState.load_chats
 
     async def _visitor(self) -> Identity | None:
         """Who asks; None when there is nothing left to do but to show why."""
@@ -243,7 +242,7 @@ class ConversationState(rx.State):
         return (await self.get_state(SessionState)).answering_model or None
 
     def _leave(self, chat_id: str = "") -> None:
-        """Take away what is shown, in favour of another chat; what is sent now belongs to that."""
+        """Take away what is shown, in favour of another chat."""
         self.view, self.shown_chat_id = "loading", chat_id
         self.title = self.shown_at = self.ended = self.owed_id = ""
         self.messages = []
@@ -286,14 +285,6 @@ class ConversationState(rx.State):
     def _refuse(self, error: ChatAppError) -> None:
         self.refusals += 1
         self.send_trouble = explain(error.code)
-
-
-def chat_of_prompt(message_id: str, *, shown_chat_id: str) -> str:
-    """The chat a prompt belongs to: the shown one, else a new one with the prompt's id.
-
-    A server that restarted remembers no id it made up; the browser sends the prompt's again.
-    """
-    return shown_chat_id or message_id
 
 
 def _last_segment(path: str) -> str:

@@ -1,14 +1,20 @@
 /**
- * What is written and not yet sent, kept for each chat over a refresh. A draft that was sent bears
- * the id it was sent under: loaded again, it is sent as the same prompt, or is known to be there.
+ * What is written and not yet sent, kept for each chat over a refresh, and for each prompt that is
+ * being edited. A draft that was sent bears the id it was sent under: loaded again, it is sent as
+ * the same prompt, or is known to be there. A tab has its own; a new one has what was written last.
  */
 const PREFIX = "chat.draft.";
 /** The oldest ones go first when there are more than this. */
 const MOST = 50;
 
-/** @param {string} place The page's path: one place for each chat, and one for a new one. */
+/** @param {string} place The page's path. @returns {string} Id of the chat there; "" for a new one. */
+export function chatAt(place) {
+  return place.split("/").filter(Boolean)[1] ?? "";
+}
+
+/** @param {string} place The page's path, and behind it the id of the prompt that is edited there. */
 function keyOf(place) {
-  return PREFIX + (place.split("/").filter(Boolean)[1] ?? "new");
+  return PREFIX + (place.split("/").filter(Boolean).slice(1).join(".") || "new");
 }
 
 /**
@@ -24,35 +30,57 @@ export function readDraft(place, { accepted }) {
 /** @param {{text: string, id?: string}} draft `id` once it was sent. */
 export function keepDraft(place, draft) {
   try {
-    if (draft.text === "") localStorage.removeItem(keyOf(place));
-    else localStorage.setItem(keyOf(place), JSON.stringify({ ...draft, at: Date.now() }));
+    for (const storage of [sessionStorage, localStorage]) {
+      if (draft.text === "") storage.removeItem(keyOf(place));
+      else storage.setItem(keyOf(place), JSON.stringify({ ...draft, at: Date.now() }));
+    }
     if (localStorage.length > MOST) forgetOldest();
   } catch {
     // No room, or no permission: then a refresh forgets it.
   }
 }
 
+/** Keep at another place what was written here. */
+export function moveDraft(place, other) {
+  keepDraft(other, { text: readDraft(place, { accepted: "" }).text });
+  keepDraft(place, { text: "" });
+}
+
 /** Forget the draft that was sent under this id, wherever it was written. */
 export function forgetDraft(id) {
-  for (const key of keys()) if (parsed(get(key)).id === id) localStorage.removeItem(key);
+  forget((key, draft) => draft.id === id);
+}
+
+/** Forget what was written in a chat. */
+export function forgetDraftsIn(chatId) {
+  forget((key) => key === PREFIX + chatId || key.startsWith(`${PREFIX}${chatId}.`));
+}
+
+function forget(isMeant) {
+  try {
+    for (const storage of [sessionStorage, localStorage]) {
+      for (const key of keys(storage)) {
+        if (isMeant(key, parsed(storage.getItem(key)))) storage.removeItem(key);
+      }
+    }
+  } catch {
+    // Where nothing may be kept, nothing is.
+  }
 }
 
 function forgetOldest() {
-  const byAge = keys().sort((one, other) => parsed(get(one)).at - parsed(get(other)).at);
+  const at = (key) => parsed(localStorage.getItem(key)).at;
+  const byAge = keys(localStorage).sort((one, other) => at(one) - at(other));
   for (const key of byAge.slice(0, -MOST)) localStorage.removeItem(key);
 }
 
-function keys() {
-  try {
-    return Object.keys(localStorage).filter((key) => key.startsWith(PREFIX));
-  } catch {
-    return [];
-  }
+function keys(storage) {
+  return Object.keys(storage).filter((key) => key.startsWith(PREFIX));
 }
 
 function get(key) {
   try {
-    return localStorage.getItem(key);
+    return sessionStorage.getItem(key) ?? localStorage.getItem(key);
   } catch {
     return null;
   }

@@ -123,14 +123,15 @@ def _foot() -> rx.Component:
         rx.el.div(id="connection"),  # an answer puts here what is to be said of its own
         rx.cond(ConversationState.send_trouble.code != "", _send_trouble()),
         composer(
-            ready=~rx.Var.create(["loading", "unavailable"]).contains(ConversationState.view),
+            view=ConversationState.view,
+            shown=ConversationState.shown_chat_id,
             answering=ConversationState.answering,
             ended=ConversationState.ended,
             accepted=ConversationState.accepted,
             refusals=ConversationState.refusals,
             max_chars=SessionState.max_prompt_chars,
             on_send=ConversationState.send,
-            on_stop=ConversationState.stop,
+            on_stop=ConversationState.stop(ConversationState.shown_chat_id),
         ),
         _small_print(),
         class_name=f"{COLUMN} flex shrink-0 flex-col gap-2 pb-[max(0.75rem,env(safe-area-inset-bottom))]",

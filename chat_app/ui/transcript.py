@@ -83,6 +83,7 @@ def _messages() -> rx.Component:
                 _prompt(
                     key=message.id,
                     message_id=message.id,
+                    chat_id=ConversationState.shown_chat_id,
                     text=message.text,
                     place=message.place,
                     places=message.places,
@@ -123,6 +124,7 @@ def _prompt(
     rest: rx.RestProp,
     *,
     message_id: rx.Var[str],
+    chat_id: rx.Var[str],
     text: rx.Var[str],
     place: rx.Var[int],
     places: rx.Var[int],
@@ -132,13 +134,14 @@ def _prompt(
     return prompt(
         rest,
         message_id=message_id,
+        chat_id=chat_id,
         text=text,
         place=place,
         places=places,
         before=before,
         after=after,
-        on_edit=ConversationState.edit,
-        on_show=ConversationState.show_branch,
+        on_edit=ConversationState.edit(chat_id),
+        on_show=ConversationState.show_branch(chat_id),
     )
 
 
@@ -178,9 +181,9 @@ def _reply(
         before=before,
         after=after,
         on_settled=ConversationState.take_over,
-        on_continue=ConversationState.continue_reply,
-        on_regenerate=ConversationState.regenerate,
-        on_show=ConversationState.show_branch,
+        on_continue=ConversationState.continue_reply(chat_id),
+        on_regenerate=ConversationState.regenerate(chat_id),
+        on_show=ConversationState.show_branch(chat_id),
     )
 
 
@@ -195,7 +198,9 @@ def _failure() -> rx.Component:
         wish_button(
             "Retry",
             wish="retry",
-            on_click=ConversationState.retry,
+            on_click=ConversationState.continue_reply(
+                ConversationState.shown_chat_id, ConversationState.owed_id
+            ),
             data_testid="retry",
             class_name="quiet-button",
         ),

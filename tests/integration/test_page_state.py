@@ -43,7 +43,7 @@ async def asked(visit: PageVisit, message_id: str) -> ConversationState:
     """A conversation with one prompt, opened at the address of its chat."""
     conversation = await visit.state(ConversationState)
     await conversation.start_new_chat()
-    await conversation.send("/demo tokens=1 rate=0", message_id)
+    await conversation.send("", "/demo tokens=1 rate=0", message_id)
     visit.go(f"/chat/{message_id}")
     await conversation.open_chat()
     return conversation
@@ -87,7 +87,7 @@ async def test_a_wish_of_somebody_unknown_counts_as_refused(visit: PageVisit) ->
     refused = conversation.refusals
     replace(visit, _cookie="").go("/chat/holiday")
 
-    await conversation.stop()
+    await conversation.stop("holiday")
 
     assert conversation.refusals == refused + 1
 
@@ -95,7 +95,7 @@ async def test_a_wish_of_somebody_unknown_counts_as_refused(visit: PageVisit) ->
 async def test_a_chat_in_another_tab_keeps_up_once_there_is_news(visit: PageVisit) -> None:
     here = await asked(visit, "holiday")
     elsewhere = await asked(visit.another_tab(), "holiday")
-    await here.stop()
+    await here.stop("holiday")
     sidebar = await visit.state(SidebarState)
     while sidebar.open_answering or not sidebar.open_at:
         await sidebar.sync()
@@ -103,7 +103,7 @@ async def test_a_chat_in_another_tab_keeps_up_once_there_is_news(visit: PageVisi
     assert not here.answering
     assert here.shown_at == sidebar.open_at
 
-    await elsewhere.send("/demo tokens=1000 rate=1", "follow-up")
+    await elsewhere.send("holiday", "/demo tokens=1000 rate=1", "follow-up")
     await here.keep_up()  # it has heard nothing yet
     assert not here.answering
     await sidebar.sync()

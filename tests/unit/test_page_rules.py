@@ -18,7 +18,6 @@ from chat_app.chats.models import (
 )
 from chat_app.streams.model import OutcomeKind, StreamId
 from chat_app.ui.chat_list.listed import ListedChat, behind
-from chat_app.ui.conversation import chat_of_prompt
 from chat_app.ui.shown import shown_messages, unanswered_stream
 from chat_app.ui.trouble import NO_TROUBLE, explain
 
@@ -113,18 +112,6 @@ def test_only_the_active_path_is_shown() -> None:
     )
 
     assert [item.id for item in shown] == [PROMPT, REPLY]
-
-
-def test_a_first_prompt_that_is_sent_again_belongs_to_the_same_new_chat() -> None:
-    before_a_restart = chat_of_prompt("prompt", shown_chat_id="")
-    after_it = chat_of_prompt("prompt", shown_chat_id="")
-
-    assert before_a_restart == after_it
-    assert chat_of_prompt("another", shown_chat_id="") != after_it
-
-
-def test_a_later_prompt_belongs_to_the_chat_that_is_shown() -> None:
-    assert chat_of_prompt("prompt", shown_chat_id="chat") == "chat"
 
 
 def test_an_answered_chat_is_shown_as_it_is() -> None:

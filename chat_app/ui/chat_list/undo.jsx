@@ -4,6 +4,7 @@ import { createPortal } from "react-dom";
 import { useNavigate } from "react-router";
 
 import { staysAt } from "$/public/external/chat_app/ui/composer/destination.js";
+import { forgetDraftsIn } from "$/public/external/chat_app/ui/composer/draft.js";
 
 const TIME_MS = 10_000;
 
@@ -23,16 +24,16 @@ export function Undo({ id, title, open, onRestore, onLetGo }) {
   const button = useRef(null);
   useEffect(() => {
     // The chat before it can be taken back no longer.
-    if (offer.id !== id && offer.id && !offer.taken) localStorage.removeItem(`chat.draft.${offer.id}`);
+    if (offer.id !== id && offer.id && !offer.taken) forgetDraftsIn(offer.id);
     if (!id) offer = NONE;
     if (!id || (offer.id === id && offer.taken)) return undefined;
     const left = open === id && staysAt(`/chat/${id}`);
     if (offer.id !== id) offer = { id, until: Date.now() + TIME_MS, wasOpen: left };
     box.current?.showPopover(); // above the drawer, too
     button.current?.focus(); // the line that had the focus is gone
-    if (left) navigate("/");
+    if (left) navigate("/", { replace: true }); // the way back leads past it
     const timer = setTimeout(() => {
-      localStorage.removeItem(`chat.draft.${id}`);
+      forgetDraftsIn(id);
       onLetGo(id);
     }, offer.until - Date.now());
     return () => clearTimeout(timer);

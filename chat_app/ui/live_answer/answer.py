@@ -82,6 +82,7 @@ class Prompt(rx.Component):
     tag = "Prompt"
 
     message_id: rx.Var[str]
+    chat_id: rx.Var[str]
     text: rx.Var[str]
     place: rx.Var[int]
     places: rx.Var[int]

@@ -6,6 +6,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
 
+import { keepDraft, readDraft } from "$/public/external/chat_app/ui/composer/draft.js";
 import { Sending } from "$/public/external/chat_app/ui/sending/sent_prompt.jsx";
 import { showSent, useSent } from "$/public/external/chat_app/ui/sending/sending.js";
 
@@ -17,17 +18,20 @@ const EDIT_LAST = "chat:edit-last";
 /**
  * @param {object} props
  * @param {string} props.messageId
+ * @param {string} props.chatId
  * @param {string} props.text
  * @param {number} props.place Which of `places` prompts at this place it is, between `before` and
  *   `after`; see `Branches`.
  * @param {(editedId: string, text: string, messageId: string) => void} [props.onEdit]
  * @param {(messageId: string) => void} [props.onShow] Another prompt at this place is wanted.
  */
-export function Prompt({ messageId, text, onEdit, onShow, ...branches }) {
+export function Prompt({ messageId, chatId, text, onEdit, onShow, ...branches }) {
   const root = useRef(null);
   const cameFrom = useRef(null);
-  const [editing, setEditing] = useState(false);
   const place = useLocation().pathname;
+  const editedAt = `/chat/${chatId}/${messageId}`; // where its draft is kept
+  const [draft] = useState(() => readDraft(editedAt, { accepted: "" }));
+  const [editing, setEditing] = useState(draft.text !== "");
   const sent = useSent();
   const resent = sent?.editedId === messageId ? sent : null;
 
@@ -37,6 +41,7 @@ export function Prompt({ messageId, text, onEdit, onShow, ...branches }) {
   };
   const cancel = () => {
     setEditing(false);
+    keepDraft(editedAt, { text: "" });
     // After the buttons are there again: the focus may have been on one of them.
     requestAnimationFrame(() => (cameFrom.current?.isConnected ? cameFrom.current : root.current?.querySelector("[data-testid=edit]"))?.focus());
   };
@@ -58,7 +63,7 @@ export function Prompt({ messageId, text, onEdit, onShow, ...branches }) {
         {resent && <div className="message-foot prompt-foot"><Sending /></div>}
         {/* Stays, out of sight, for the case that the server refuses. */}
         <div className="prompt-edited" hidden={resent !== null}>
-          <Editor text={text} onCancel={cancel} onSend={send} />
+          <Editor text={text} draft={cameFrom.current ? null : draft} place={editedAt} onCancel={cancel} onSend={send} />
         </div>
       </div>
     );
@@ -77,13 +82,15 @@ export function Prompt({ messageId, text, onEdit, onShow, ...branches }) {
   );
 }
 
-function Editor({ text: before, onSend, onCancel }) {
+/** @param {{draft: {text: string, id?: string} | null}} props What a refresh found; null: a new edit. */
+function Editor({ text: before, draft, place, onSend, onCancel }) {
   const box = useRef(null);
-  const id = useRef(newId());
-  const [text, setText] = useState(before);
+  const id = useRef(draft?.id ?? newId());
+  const [text, setText] = useState(draft?.text ?? before);
   const sendable = text.trim() !== "" && text !== before;
 
   useEffect(() => {
+    if (draft) return; // the focus is where the reader is now
     box.current.focus();
     box.current.setSelectionRange(before.length, before.length);
   }, []);
@@ -95,9 +102,11 @@ function Editor({ text: before, onSend, onCancel }) {
   const change = (event) => {
     setText(event.target.value);
     id.current = newId(); // another text is another prompt
+    keepDraft(place, { text: event.target.value });
   };
   const send = () => {
     if (!sendable) return;
+    keepDraft(place, { text, id: id.current });
     onSend(text, id.current);
     document.querySelector("[data-testid=prompt]")?.focus();
   };
