@@ -60,7 +60,8 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
   }, [place]);
   useEffect(() => {
     settleSent();
-    if (place !== "/") forgetDraft(accepted); // the chat that began with it is left for this one
+    // Wherever it was written; the empty page's own draft has its turn below.
+    if (place !== "/" || readDraft(place, { accepted: "" }).id !== accepted) forgetDraft(accepted);
   }, [accepted]);
   useEffect(() => {
     const known = accepted === prompt.id;
@@ -77,10 +78,10 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
   }, [accepted, prompt.id]);
   useEffect(settleSent, [refusals]);
   useEffect(settleWish, [refusals, place]);
-  useEffect(() => setStopping(false), [answering, refusals, place]);
+  useEffect(() => setStopping(false), [answering, refusals, shown, place]);
   useEffect(() => {
     // What is told may be of the chat that was left, or nothing yet.
-    const told = ready && shown === chatAt(place) && textAt === place;
+    const told = ready && shown === chatAt(place) && textAt === place && staysAt(place);
     if (answering || !told || waitsAt !== place) return;
     setWaitsAt(null);
     if (!MISHAPS.has(ended)) send();
@@ -103,19 +104,19 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
     if (!answering || stopping) return undefined;
     const onKeyDown = (event) => {
       // Escape closes what is open, and leaves a field, before it stops anything.
-      const taken = event.defaultPrevented || document.querySelector(":popover-open:not(.toast), dialog[open]");
+      const taken = event.defaultPrevented || document.querySelector(":popover-open:not(.toast), dialog[open], .toast:focus-within");
       if (event.key === "Escape" && !event.isComposing && !taken) stop();
     };
     window.addEventListener("keydown", onKeyDown);
     return () => window.removeEventListener("keydown", onKeyDown);
-  }, [answering, stopping]);
+  }, [answering, stopping, onStop]);
 
   const surplus = maxChars && text.length > maxChars ? [...text].length - maxChars : 0;
   const hint = hintOf({ view, ready, surplus, text, answering, sending: sent !== null });
   const sendable = hint === "";
   const edit = (event) => {
     setText(event.target.value);
-    setWaitsAt(null);
+    setWaitsAt((at) => (at === place ? null : at));
     keepDraft(place, { text: event.target.value });
     // Another text is another prompt, even if the first one is refused only later.
     if (prompt.tried) setPrompt(newPrompt());
@@ -161,10 +162,10 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
         ref={box}
         rows={1}
         value={sending ? "" : text}
-        disabled={view === "not_found" || !wasReady.current}
+        disabled={!wasReady.current}
         aria-describedby="composer-hint"
         aria-invalid={surplus > 0}
-        readOnly={sending}
+        readOnly={sending || view === "not_found"}
         placeholder="Ask anything"
         aria-label="Your message"
         enterKeyHint="send"

@@ -12,6 +12,8 @@ const OPENED_AT = "chat.session.opened-at";
 const LOOP_MS = 15_000;
 /** … unless it is the page's last state before the reload, which the server is about to correct. */
 const CORRECTION_MS = 3_000;
+/** No tab waits longer for another one's answer. */
+const ANSWER_MS = 10_000;
 
 /** Development mode mounts everything twice, and one session is enough. */
 let opening;
@@ -42,13 +44,12 @@ export function SessionGate({ onRefused }) {
 
 /** One tab at a time: the others get the visitor that the first one has become. */
 function openSession() {
-  return navigator.locks ? navigator.locks.request("chat.session", askForSession) : askForSession();
+  const asked = navigator.locks?.request("chat.session", askForSession) ?? askForSession();
+  return asked.catch(() => false);
 }
 
 function askForSession() {
   const url = new URL("/api/session", getBackendURL(env.PING));
-  return fetch(url, { method: "POST", credentials: "include" }).then(
-    (response) => response.ok,
-    () => false,
-  );
+  const signal = AbortSignal.timeout(ANSWER_MS);
+  return fetch(url, { method: "POST", credentials: "include", signal }).then(({ ok }) => ok);
 }

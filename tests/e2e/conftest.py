@@ -54,7 +54,8 @@ def page(context: BrowserContext) -> Page:
 
 @pytest.fixture
 def chat(page: Page, app: AppServer) -> ChatPage:
-    """The page of a new chat."""
+    """The page of a new chat, of a visitor who has a session; `test_first_visit.py` gets one."""
+    assert page.request.post(f"{app.api}/api/session").ok
     chat = ChatPage(page, database=Path(app.folder) / "chat.db")
     chat.open()
     return chat

@@ -32,6 +32,11 @@ window.WebSocket = class extends WebSocket {
 };
 """
 
+LOCK_IS_WANTED = """async () => {
+  const wanted = async () => (await navigator.locks.query()).pending.some(({ name }) => name === "chat.session");
+  while (!(await wanted())) await new Promise(requestAnimationFrame);
+}"""
+
 
 class Line:
     """The page's connection to the server, from the next load of the page on."""
@@ -80,9 +85,11 @@ def ask(chat: ChatPage, prompt: str, *, ends: bool = True) -> str:
     return chat.chat_id
 
 
-def go_to(chat: ChatPage, chat_id: str) -> None:
-    chat.page.locator(f"[data-chat='{chat_id}']").click()
-    expect(chat.page).to_have_url(re.compile(chat_id))
+def go_to(chat: ChatPage, chat_id: str = "") -> None:
+    """Go to a chat, or to the empty page, and be there: the address changes before the page."""
+    link = f"[data-chat='{chat_id}']" if chat_id else "[data-testid=new-chat]"
+    chat.page.locator(link).click()
+    expect(chat.page.locator(f"{link}[aria-current=page]")).to_be_visible()
 
 
 def chats_with(chat: ChatPage, text: str) -> list[str]:
@@ -106,11 +113,7 @@ def test_a_prompt_goes_to_the_chat_it_was_written_in_although_another_was_open(
     here = ask(chat, "Here")
     chat.page.evaluate("window.uplink = []")
     chat.page.wait_for_function("window.uplink.length > 0")  # the list's question goes first
-    if to == "another chat":
-        go_to(chat, there)
-    else:
-        chat.page.get_by_test_id("new-chat").click()
-        expect(chat.page).to_have_url(re.compile("/$"))
+    go_to(chat, there if to == "another chat" else "")
     chat.prompt.fill(f"Meant for {to}")
     chat.page.evaluate("() => { window.sent = window.uplink.length }")
     expect(chat.page.get_by_test_id("send")).to_be_enabled()
@@ -141,11 +144,7 @@ def test_a_prompt_sent_without_a_connection_is_asked_in_its_chat(
     chat.prompt.fill(text)
     chat.prompt.press("Enter")
     expect(chat.page.get_by_test_id("sent-prompt")).to_be_visible()
-    if to == "another chat":
-        go_to(chat, there)
-    else:
-        chat.page.get_by_test_id("new-chat").click()
-        expect(chat.page).to_have_url(re.compile("/$"))
+    go_to(chat, there if to == "another chat" else "")
 
     line.mend()
 
@@ -156,6 +155,10 @@ def test_a_prompt_sent_without_a_connection_is_asked_in_its_chat(
         expect(chat.page.get_by_test_id("prompt-message")).to_have_text("There")
     else:
         expect(chat.page.get_by_test_id("greeting")).to_be_visible()
+    expect(chat.prompt).to_have_value("")
+    chat.send(f"Asked there: {text}")
+    go_to(chat, here)
+    expect(chat.page.get_by_test_id("prompt-message").last).to_have_text(text)
     expect(chat.prompt).to_have_value("")
 
 
@@ -175,7 +178,22 @@ def test_stop_stops_the_answer_that_is_seen(
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("There")
     expect(chat.page.locator(f"[data-chat='{here}']").get_by_test_id("answering")).to_have_count(0)
     chat.has_status("streaming")
-    model.release()
+    expect(chat.page.get_by_test_id("stop")).to_be_enabled()
+
+
+def test_escape_stops_the_answer_that_is_seen(chat: ChatPage, model: OpenAIServer) -> None:
+    model.script(HELD, HELD)
+    there = ask(chat, "There", ends=False)
+    here = ask(chat, "Here", ends=False)
+    go_to(chat, there)
+    expect(chat.page.get_by_test_id("prompt-message")).to_have_text("There")
+
+    chat.page.keyboard.press("Escape")
+
+    chat.has_status("stopped")
+    go_to(chat, here)
+    expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Here")
+    chat.has_status("streaming")
 
 
 def test_a_stop_that_is_lost_can_be_wished_again(
@@ -207,9 +225,7 @@ def test_two_tabs_of_a_first_visit_are_one_visitor(context: BrowserContext, chat
         slow.goto("/")
     quick = ChatPage(context.new_page(), database=chat.database)
     quick.page.goto("/")
-    quick.page.wait_for_function(
-        "async () => (await navigator.locks.query()).pending.some(lock => lock.name === 'chat.session')"
-    )
+    quick.page.evaluate(LOCK_IS_WANTED)
 
     answers[0].continue_()
 
@@ -250,7 +266,7 @@ def test_nothing_can_be_asked_where_there_is_no_chat(chat: ChatPage) -> None:
     chat.page.goto("/chat/0123456789abcdef")
     expect(chat.page.get_by_test_id("not-found")).to_be_visible()
 
-    expect(chat.prompt).to_be_disabled()
+    expect(chat.prompt).not_to_be_editable()
     expect(chat.page.get_by_test_id("send")).to_have_attribute(
         "title", re.compile("start a new one")
     )
@@ -273,6 +289,7 @@ def test_the_other_page_is_there_before_it_is_wanted(
     with tab.page.expect_response(re.compile(script)) as response:
         tab.open(here.format(chat_id))
     response.value.finished()
+    expect(tab.page.locator(f"[href='{there.format(chat_id)}']").first).to_be_visible()
     tab.page.context.set_offline(True)
 
     tab.page.locator(f"[href='{there.format(chat_id)}']").first.click()
@@ -308,6 +325,7 @@ def test_what_waits_for_an_answer_still_waits_after_a_look_at_another_chat(
     go_to(chat, there)
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("There")
     expect(chat.prompt).to_have_value("")
+    chat.prompt.fill("Not sent")
 
     chat.page.go_back()
 
@@ -329,11 +347,11 @@ def test_what_waits_is_not_sent_by_what_is_told_of_another_chat(
     expect(chat.page.get_by_test_id("waits")).to_be_visible()
     held.begin()
     go_to(chat, there)
-    held.wait_for('"There"')
+    held.wait_for("shown_chat_id")
     chat.page.evaluate("() => { window.ofThere = window.held; window.held = [] }")
     chat.page.go_back()
     expect(chat.page).to_have_url(re.compile(here))
-    held.wait_for('"Here"')
+    held.wait_for("shown_chat_id")
 
     chat.page.evaluate("ofThere.forEach(([hear, said]) => hear(said))")
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("There")

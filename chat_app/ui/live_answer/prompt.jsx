@@ -6,7 +6,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
 
-import { keepDraft, readDraft } from "$/public/external/chat_app/ui/composer/draft.js";
+import { forgetDraft, keepDraft, readDraft } from "$/public/external/chat_app/ui/composer/draft.js";
 import { Sending } from "$/public/external/chat_app/ui/sending/sent_prompt.jsx";
 import { showSent, useSent } from "$/public/external/chat_app/ui/sending/sending.js";
 
@@ -35,6 +35,7 @@ export function Prompt({ messageId, chatId, text, onEdit, onShow, ...branches })
   const sent = useSent();
   const resent = sent?.editedId === messageId ? sent : null;
 
+  useEffect(() => forgetDraft(messageId), [messageId]); // what is a message is no draft
   const edit = () => {
     cameFrom.current = document.activeElement;
     setEditing(true);
