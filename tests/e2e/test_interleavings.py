@@ -299,15 +299,21 @@ def test_the_other_page_is_there_before_it_is_wanted(
 
 
 def test_what_waits_in_a_chat_that_is_deleted_elsewhere_is_not_asked(
-    chat: ChatPage, context: BrowserContext, model: OpenAIServer
+    chat: ChatPage, another_tab: Callable[[], ChatPage], model: OpenAIServer
 ) -> None:
     model.script(HELD)
-    chat_id = ask(chat, "Here", ends=False)
+    ask(chat, "Here", ends=False)
     chat.prompt.fill("And once it is gone?")
     chat.prompt.press("Enter")
     expect(chat.page.get_by_test_id("waits")).to_be_visible()
-    response = context.request.delete(f"/api/chats/{chat_id}")
-    assert response.ok
+    other = another_tab()
+    line = other.page.get_by_test_id("chat-list").get_by_role("listitem").filter(has_text="Here")
+    line.hover()
+    line.get_by_test_id("chat-options").click()
+    other.page.get_by_test_id("chat-menu").get_by_role("menuitem", name="Delete").click()
+    expect(other.page.get_by_test_id("undo")).to_be_visible()
+
+    model.release()
 
     expect(chat.page.get_by_test_id("not-found")).to_be_visible()
     expect(chat.page.get_by_test_id("chat-link")).to_have_count(0)
