@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.chat_page import ChatPage
+from tests.e2e.sidebar import Sidebar
 from tests.support.app_server import AppServer, running
 from tests.support.openai_server import OpenAIServer
 
@@ -71,3 +72,9 @@ def another_tab(context: BrowserContext, chat: ChatPage) -> Callable[[], ChatPag
         return tab
 
     return open_tab
+
+
+@pytest.fixture
+def sidebar(page: Page) -> Sidebar:
+    """The list of chats beside the page."""
+    return Sidebar(page)

@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.e2e.chat_page import CHAT_URL, ChatPage
 from tests.e2e.held import Held
+from tests.e2e.sidebar import Sidebar
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
 NO_REPLY = 16_000  # ms; without a word for so long the page lets the reader try again
@@ -307,10 +308,7 @@ def test_what_waits_in_a_chat_that_is_deleted_elsewhere_is_not_asked(
     chat.prompt.press("Enter")
     expect(chat.page.get_by_test_id("waits")).to_be_visible()
     other = another_tab()
-    line = other.page.get_by_test_id("chat-list").get_by_role("listitem").filter(has_text="Here")
-    line.hover()
-    line.get_by_test_id("chat-options").click()
-    other.page.get_by_test_id("chat-menu").get_by_role("menuitem", name="Delete").click()
+    Sidebar(other.page).choose("Here", "Delete")
     expect(other.page.get_by_test_id("undo")).to_be_visible()
 
     model.release()
@@ -438,13 +436,10 @@ def test_each_tab_keeps_its_own_draft(chat: ChatPage, another_tab: Callable[[], 
     expect(chat.prompt).to_have_value("A long text in the first tab")
 
 
-def test_the_way_back_leads_past_a_deleted_chat(chat: ChatPage) -> None:
+def test_the_way_back_leads_past_a_deleted_chat(chat: ChatPage, sidebar: Sidebar) -> None:
     kept = ask(chat, "Kept")
     gone = ask(chat, "Gone for good")
-    line = chat.page.get_by_test_id("chat-list").get_by_role("listitem").filter(has_text="Gone")
-    line.hover()
-    line.get_by_test_id("chat-options").click()
-    chat.page.get_by_test_id("chat-menu").get_by_role("menuitem", name="Delete").click()
+    sidebar.choose("Gone", "Delete")
     expect(chat.page.get_by_test_id("greeting")).to_be_visible()
 
     chat.page.go_back()  # the empty page on which it began
@@ -456,15 +451,12 @@ def test_the_way_back_leads_past_a_deleted_chat(chat: ChatPage) -> None:
 
 
 def test_escape_stops_the_answer_while_a_deleted_chat_can_be_taken_back(
-    chat: ChatPage, model: OpenAIServer
+    chat: ChatPage, sidebar: Sidebar, model: OpenAIServer
 ) -> None:
     ask(chat, "Gone")
     model.script(HELD)
     ask(chat, "Here", ends=False)
-    line = chat.page.get_by_test_id("chat-list").get_by_role("listitem").filter(has_text="Gone")
-    line.hover()
-    line.get_by_test_id("chat-options").click()
-    chat.page.get_by_test_id("chat-menu").get_by_role("menuitem", name="Delete").click()
+    sidebar.choose("Gone", "Delete")
     expect(chat.page.get_by_test_id("undo")).to_be_visible()
 
     chat.prompt.focus()

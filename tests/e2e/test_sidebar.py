@@ -7,32 +7,15 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.held import Held
+from tests.e2e.sidebar import Sidebar
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, ending, texts
 
 HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
 NEWS = 10_000  # ms; the page looks for them every few seconds
-
-
-class Sidebar:
-    """What a person does with the list."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.links = page.get_by_test_id("chat-link")
-
-    def line(self, title: str) -> Locator:
-        return self.page.get_by_test_id("chat-list").get_by_role("listitem").filter(has_text=title)
-
-    def choose(self, title: str, option: str) -> None:
-        """Choose something from the menu of a chat."""
-        line = self.line(title)
-        line.hover()
-        line.get_by_test_id("chat-options").click()
-        self.page.get_by_test_id("chat-menu").get_by_role("menuitem", name=option).click()
 
 
 GO = pytest.mark.parametrize(
@@ -48,11 +31,6 @@ GO = pytest.mark.parametrize(
     ],
 )
 """A link is clicked, and what was held back is heard before the page there is built."""
-
-
-@pytest.fixture
-def sidebar(page: Page) -> Sidebar:
-    return Sidebar(page)
 
 
 def ask(chat: ChatPage, *prompts: str) -> None:
