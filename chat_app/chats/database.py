@@ -2,24 +2,18 @@
 
 What differs between the two is settled here, so that nothing above needs to know which it is:
 
-- SQLite: write-ahead log (readers and the writer do not wait for each other), foreign keys on.
-  A transaction that will write says so when it begins (`BEGIN IMMEDIATE`): one that starts by
-  reading and then wants to write fails at once when another process wrote in between, and no
-  busy timeout helps.
-- PostgreSQL: rows are locked by the queries that need it (`SELECT … FOR UPDATE`). A transaction has
-  a limit of our own: its server may vanish without a word.
+- SQLite (`sqlite.py`): a transaction that will write says so when it begins (`BEGIN IMMEDIATE`).
+- PostgreSQL (`postgres.py`): rows are locked by the queries that need it (`SELECT … FOR UPDATE`). A
+  transaction has a limit of our own: its server may vanish without a word.
 """
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic
-from typing import Any
 
-from sqlalchemy import URL, Connection, NullPool, event, make_url
+from sqlalchemy import URL, NullPool, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -29,6 +23,7 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from chat_app.chats.outages import outages_translated
+from chat_app.chats.sqlite import SqliteThreads, sqlite_engine, sqlite_migration_engine
 from chat_app.errors import InvalidSettings
 
 PATIENCE = timedelta(seconds=10)
@@ -112,9 +107,10 @@ async def open_database(url: str, *, patience: timedelta = PATIENCE) -> AsyncGen
         InvalidSettings: No database can be at `url`.
     """
     target, limit = driver_url(url), patience.total_seconds()
+    threads = SqliteThreads()
     # Off the event loop: it loads the driver, and looks at the file's path.
     if target.get_backend_name() == "sqlite":
-        engine = await asyncio.to_thread(_sqlite_engine, target, limit)
+        engine = await asyncio.to_thread(sqlite_engine, target, timeout=limit, threads=threads)
         database = Database(engine, limit=None)
     else:
         engine = await asyncio.to_thread(_postgres_engine, target, limit)
@@ -123,12 +119,7 @@ async def open_database(url: str, *, patience: timedelta = PATIENCE) -> AsyncGen
         yield database
     finally:
         await engine.dispose()
-
-
-def _sqlite_engine(target: URL, timeout: float) -> AsyncEngine:
-    engine = create_async_engine(target, connect_args=_sqlite_args(timeout))
-    _prepare_sqlite(engine, on_connect=_enforce_foreign_keys)
-    return engine
+        await threads.ended(within=limit)
 
 
 def _postgres_engine(target: URL, limit: float) -> AsyncEngine:
@@ -155,10 +146,7 @@ def migration_engine(url: str) -> AsyncEngine:
     if not folder.is_dir():
         msg = f"DATABASE_URL: there is no folder {folder}"
         raise InvalidSettings(msg)
-    arguments = _sqlite_args(PATIENCE.total_seconds())
-    engine = create_async_engine(target, poolclass=NullPool, connect_args=arguments)
-    _prepare_sqlite(engine, on_connect=_set_write_ahead_log)
-    return engine.execution_options(sqlite_begin="IMMEDIATE")
+    return sqlite_migration_engine(target, timeout=PATIENCE.total_seconds())
 
 
 def driver_url(url: str) -> URL:
@@ -198,48 +186,3 @@ def _snapshots(engine: AsyncEngine) -> AsyncEngine:
     if engine.dialect.name == "sqlite":
         return engine
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-
-
-def _sqlite_args(timeout: float) -> dict[str, Any]:
-    # isolation_level None: the driver begins nothing by itself; `_prepare_sqlite` does.
-    return {"isolation_level": None, "timeout": timeout}
-
-
-def _prepare_sqlite(engine: AsyncEngine, *, on_connect: Callable[[Any], None]) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        on_connect(cursor)
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "invalidate")
-    def roll_back(connection: Any, _record: object, _error: object) -> None:
-        # Of a query that was cancelled. A connection that is closed with a statement unfinished
-        # keeps its lock until the garbage collector comes by, and nobody else can write.
-        with suppress(Exception):  # what is told is the error that there was
-            connection.rollback()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-def _enforce_foreign_keys(cursor: Any) -> None:
-    cursor.execute("PRAGMA foreign_keys=ON")
-
-
-def _set_write_ahead_log(cursor: Any) -> None:
-    deadline = monotonic() + PATIENCE.total_seconds()
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
-                raise
-            # Several processes make the file at once. The pragma does not wait for the others'
-            # locks; the beginning of a transaction does.
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.execute("ROLLBACK")
-        else:
-            return

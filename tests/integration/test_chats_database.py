@@ -1,6 +1,7 @@
 """The door to the database: which URLs lead through it, and what each side guarantees."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,34 @@ async def test_a_writer_that_is_cancelled_leaves_no_lock_behind(
         async with other_process.writing() as session:
             await session.execute(text("DELETE FROM chat"))
     assert any(isinstance(end, asyncio.CancelledError) for end in ends)
+
+
+async def test_a_sqlite_database_leaves_no_thread_behind_when_it_is_closed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'chat.db'}"
+
+    async def write(database: Database) -> None:
+        async with database.writing() as session:
+            await session.execute(text("SELECT 1"))
+
+    seen: set[threading.Thread] = set()
+    left: set[threading.Thread] = set()
+    for moments in range(60):
+        before = _threads_of_connections()
+        async with open_database(url) as database:
+            writer = asyncio.create_task(write(database))
+            for _ in range(moments):
+                await anyio.lowlevel.checkpoint()
+            writer.cancel()
+            await asyncio.wait([writer])
+            seen |= _threads_of_connections() - before
+        left |= _threads_of_connections() - before
+
+    assert seen
+    assert left == set()
+
+
+def _threads_of_connections() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if "_connection_worker" in thread.name}
 
 
 _LONG_QUERY = (
