@@ -30,8 +30,8 @@ CHAT = ChatId("holiday")
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import anyio
 import pytest
@@ -21,8 +20,8 @@ SHORT, LONG = "/demo tokens=3 rate=0 words=1", "/demo tokens=5000 rate=100 words
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture

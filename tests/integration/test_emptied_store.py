@@ -66,7 +66,7 @@ def test_the_other_server_goes_on_as_soon_as_after_any_kill(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_an_answer_that_has_ended_is_not_begun_again(
     own_redis: RedisServer,
     database: Database,
@@ -104,7 +104,7 @@ async def test_an_answer_that_has_ended_is_not_begun_again(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_an_answer_under_way_that_becomes_due_is_not_begun_again(
     own_redis: RedisServer, database: Database, alice: Identity
 ) -> None:

@@ -58,43 +58,41 @@ def execute(url: str, statement: str) -> None:
     asyncio.run(run())
 
 
-def test_an_empty_database_gets_all_tables(database_url: str) -> None:
-    asyncio.run(migrate(database_url))
+def test_an_empty_database_gets_all_tables(empty_url: str) -> None:
+    asyncio.run(migrate(empty_url))
 
-    assert tables(database_url) == TABLES
+    assert tables(empty_url) == TABLES
 
 
-def test_migrating_twice_keeps_what_is_stored(database_url: str) -> None:
-    asyncio.run(migrate(database_url))
-    execute(
-        database_url, "INSERT INTO \"user\" (id, created_at) VALUES ('u', '2026-01-01 00:00:00')"
-    )
+def test_migrating_twice_keeps_what_is_stored(empty_url: str) -> None:
+    asyncio.run(migrate(empty_url))
+    execute(empty_url, "INSERT INTO \"user\" (id, created_at) VALUES ('u', '2026-01-01 00:00:00')")
 
-    asyncio.run(migrate(database_url))
+    asyncio.run(migrate(empty_url))
 
     # The primary key is still taken.
     with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         execute(
-            database_url,
+            empty_url,
             "INSERT INTO \"user\" (id, created_at) VALUES ('u', '2026-01-01 00:00:00')",
         )
 
 
 @pytest.mark.anyio
-async def test_threads_that_start_at_once_migrate_once(database_url: str) -> None:
-    await asyncio.gather(*(migrate(database_url) for _ in range(4)))
+async def test_threads_that_start_at_once_migrate_once(empty_url: str) -> None:
+    await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
 
-    assert await asyncio.to_thread(tables, database_url) == TABLES
+    assert await asyncio.to_thread(tables, empty_url) == TABLES
 
 
-def test_processes_that_start_at_once_migrate_once(database_url: str, tmp_path: Path) -> None:
+def test_processes_that_start_at_once_migrate_once(empty_url: str, tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from chat_app.chats.migrations import migrate\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
-        f"asyncio.run(migrate({database_url!r}))\n"
+        f"asyncio.run(migrate({empty_url!r}))\n"
     )
     processes = [
         subprocess.Popen(
@@ -120,7 +118,7 @@ def test_processes_that_start_at_once_migrate_once(database_url: str, tmp_path: 
     assert [
         (process.returncode, error) for process, error in zip(processes, errors, strict=True)
     ] == [(0, "")] * 4
-    assert tables(database_url) == TABLES
+    assert tables(empty_url) == TABLES
 
 
 @pytest.mark.anyio
@@ -143,17 +141,17 @@ async def test_a_migration_waits_for_the_one_before_it(postgresql_url: str) -> N
     assert await asyncio.to_thread(tables, postgresql_url) == TABLES
 
 
-def test_the_command_line_upgrades_and_downgrades(database_url: str) -> None:
-    upgraded = alembic(database_url, "upgrade", "head")
+def test_the_command_line_upgrades_and_downgrades(empty_url: str) -> None:
+    upgraded = alembic(empty_url, "upgrade", "head")
     assert upgraded.returncode == 0, upgraded.stderr
-    assert tables(database_url) == TABLES
+    assert tables(empty_url) == TABLES
 
-    downgraded = alembic(database_url, "downgrade", "base")
+    downgraded = alembic(empty_url, "downgrade", "base")
     assert downgraded.returncode == 0, downgraded.stderr
-    assert tables(database_url) == {"alembic_version"}
+    assert tables(empty_url) == {"alembic_version"}
 
-    asyncio.run(migrate(database_url))
-    assert tables(database_url) == TABLES
+    asyncio.run(migrate(empty_url))
+    assert tables(empty_url) == TABLES
 
 
 def rows(url: str, query: str) -> list[tuple[object, ...]]:
@@ -166,77 +164,77 @@ def rows(url: str, query: str) -> list[tuple[object, ...]]:
     return asyncio.run(read())
 
 
-def test_chats_from_before_the_tree_are_the_lines_they_were(database_url: str) -> None:
-    upgraded = alembic(database_url, "upgrade", "0001")
+def test_chats_from_before_the_tree_are_the_lines_they_were(empty_url: str) -> None:
+    upgraded = alembic(empty_url, "upgrade", "0001")
     assert upgraded.returncode == 0, upgraded.stderr
     now = "'2026-01-01 00:00:00'"
-    execute(database_url, f"INSERT INTO \"user\" (id, created_at) VALUES ('u', {now})")
+    execute(empty_url, f"INSERT INTO \"user\" (id, created_at) VALUES ('u', {now})")
     for chat, messages in (("a", ("p1", "r1", "p2")), ("b", ("p1",)), ("c", ())):
         execute(
-            database_url,
+            empty_url,
             "INSERT INTO chat (key, user_id, id, title, created_at, updated_at) "
             f"VALUES ('{chat}', 'u', '{chat}', 'Holiday', {now}, {now})",
         )
         for position, message in enumerate(messages, start=1):
             execute(
-                database_url,
+                empty_url,
                 "INSERT INTO message "
                 "(chat_key, id, role, parts, status, meta, position, created_at) VALUES "
                 f"('{chat}', '{message}', 'user', '[]', 'complete', '{{}}', {position}, {now})",
             )
 
-    asyncio.run(migrate(database_url))
+    asyncio.run(migrate(empty_url))
 
     parents = "SELECT chat_key, id, parent_id FROM message ORDER BY chat_key, position"
-    assert rows(database_url, parents) == [
+    assert rows(empty_url, parents) == [
         ("a", "p1", None),
         ("a", "r1", "p1"),
         ("a", "p2", "r1"),
         ("b", "p1", None),
     ]
     leaves = "SELECT key, active_message_id FROM chat ORDER BY key"
-    assert rows(database_url, leaves) == [("a", "p2"), ("b", "p1"), ("c", None)]
+    assert rows(empty_url, leaves) == [("a", "p2"), ("b", "p1"), ("c", None)]
 
 
-def test_chats_from_before_the_search_can_be_found_and_count_as_read(database_url: str) -> None:
-    upgraded = alembic(database_url, "upgrade", "0002")
+def test_chats_from_before_the_search_can_be_found_and_count_as_read(empty_url: str) -> None:
+    upgraded = alembic(empty_url, "upgrade", "0002")
     assert upgraded.returncode == 0, upgraded.stderr
     now = "'2026-01-01 00:00:00'"
-    execute(database_url, f"INSERT INTO \"user\" (id, created_at) VALUES ('u', {now})")
+    execute(empty_url, f"INSERT INTO \"user\" (id, created_at) VALUES ('u', {now})")
     execute(
-        database_url,
+        empty_url,
         "INSERT INTO chat (key, user_id, id, title, created_at, updated_at) "
         f"VALUES ('c', 'u', 'c', 'By  the SEA', {now}, {now})",
     )
     parts = '[{"type"\\: "text", "text"\\: "To \\u00c6r\\u00f8"}, {"type"\\: "reasoning", "text"\\: "Hm"}]'
     execute(
-        database_url,
+        empty_url,
         "INSERT INTO message (chat_key, id, role, parts, status, meta, position, created_at) "
         f"VALUES ('c', 'm', 'user', '{parts}', 'complete', '{{}}', 1, {now})",
     )
 
-    asyncio.run(migrate(database_url))
+    asyncio.run(migrate(empty_url))
 
-    assert rows(database_url, "SELECT searchable FROM message") == [("to ærø",)]
-    assert rows(
-        database_url, "SELECT searchable, title_by FROM chat WHERE read_at = updated_at"
-    ) == [("by the sea", "rule")]
+    assert rows(empty_url, "SELECT searchable FROM message") == [("to ærø",)]
+    assert rows(empty_url, "SELECT searchable, title_by FROM chat WHERE read_at = updated_at") == [
+        ("by the sea", "rule")
+    ]
 
 
-def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
-    asyncio.run(migrate(database_url))
+def test_the_models_are_what_the_migrations_make(empty_url: str) -> None:
+    asyncio.run(migrate(empty_url))
 
-    checked = alembic(database_url, "check")
+    checked = alembic(empty_url, "check")
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_a_newer_schema_is_refused_by_name_of_the_setting(database_url: str) -> None:
-    asyncio.run(migrate(database_url))
-    execute(database_url, "UPDATE alembic_version SET version_num = 'from-the-future'")
+def test_a_newer_schema_is_refused_by_name_of_the_setting(empty_url: str) -> None:
+    asyncio.run(migrate(empty_url))
+    execute(empty_url, "UPDATE alembic_version SET version_num = 'from-the-future'")
 
     with pytest.raises(InvalidSettings, match="DATABASE_URL"):
-        asyncio.run(migrate(database_url))
+        asyncio.run(migrate(empty_url))
 
 
 def test_a_file_that_cannot_be_made_is_refused_by_name_of_the_setting(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import anyio
 import pytest
@@ -34,8 +33,8 @@ JUMP = timedelta(days=1)
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture

@@ -73,10 +73,16 @@ class PostgresServer:
             return f"postgresql://postgres:postgres@127.0.0.1:{port}/{name}?sslmode=disable"
         return f"postgresql://postgres:postgres@/{name}?host={self._folder}&port={self.port}"
 
-    def create_database(self, *, port: int | None = None) -> str:
-        """Make an empty database; returns its URL, as `url` does."""
+    def create_database(self, *, like: str | None = None, port: int | None = None) -> str:
+        """Make a database; returns its URL, as `url` does.
+
+        Args:
+            like: Of what it is a copy, which nobody may be connected to; else it is empty.
+            port: As for `url`.
+        """
         name = f"test_{uuid4().hex}"
-        self.execute(f'CREATE DATABASE "{name}"')
+        template = make_url(like).database if like else "template1"
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name, port=port)
 
     def drop_database(self, url: str) -> None:

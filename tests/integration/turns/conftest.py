@@ -1,7 +1,6 @@
 """One process at work. What a database is to a turn is proved elsewhere; one kind is enough here."""
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from tests.support.server_process import ServerProcess, server_process
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'chat.db'}"
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture
