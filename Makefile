@@ -17,7 +17,7 @@ dev: migrate ## Start the app with hot reload
 	$(BIN)/reflex run
 
 test: $(SYNCED) programs ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 check: $(SYNCED) ## Format, lint, import contracts, types, migrations in step
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """What every tier of the tests shares."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,10 @@ _CHROMIUM_FLAGS = [
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the quick tiers first, and the browser last: it keeps an event loop of its own running."""
+    ids = Counter(item.nodeid for item in items)
+    if twice := [name for name, times in ids.items() if times > 1]:
+        msg = f"tests of one name, of which only one would run: {', '.join(twice)}"
+        raise pytest.UsageError(msg)
     items.sort(key=lambda item: next(i for i, tier in enumerate(_TIERS) if tier in item.path.parts))
 
 

@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 120  # a first production build installs the page's packages too
 STOP_TIMEOUT = 20
 
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").replace("gw", "-")
+
 Mode = Literal["backend", "prod", "dev"]
 
 
@@ -154,8 +156,9 @@ class AppServer:
             "DATABASE_URL": f"sqlite:///{self.folder / 'chat.db'}",
             "ALLOWED_ORIGINS": self.page,
             "REFLEX_STATES_WORKDIR": str(self.folder / f"states-{self.port}"),
-            # Beside the developer's own, which a running `make dev` may be using.
-            "REFLEX_WEB_WORKDIR": f".web-{self.mode}",
+            # Beside the developer's own, which a running `make dev` may be using, and beside that
+            # of the other process that runs tests.
+            "REFLEX_WEB_WORKDIR": f".web-{self.mode}{_WORKER}",
             "GRANIAN_WORKERS": "1",
             "CHAT_TITLES": "rule",  # the tests script what the model is asked
             **self.settings,
@@ -172,7 +175,8 @@ class AppServer:
 def _answers(address: str) -> bool:
     try:
         # A pause between two tries, and the limit of one, in one number.
-        return httpx.get(address, timeout=0.5).is_success
+        # Nothing here is encrypted, and to read the certificates takes longer than to ask.
+        return httpx.get(address, timeout=0.5, verify=False).is_success
     except httpx.HTTPError:
         threading.Event().wait(0.05)
         return False

@@ -4,6 +4,7 @@ Node comes with the locked packages, as a dependency of pyright. It is what the 
 for; bun, which is there as well, has a `fetch` that tells of a cut in other words.
 """
 
+import fcntl
 import subprocess
 from pathlib import Path
 
@@ -14,8 +15,17 @@ _NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 def install(folder: Path) -> None:
-    """Install the packages that are locked in `folder`, unless they are there."""
+    """Install the packages that are locked in `folder`, unless they are there.
+
+    Two processes that run tests do so one after the other.
+    """
     lock = folder / "package-lock.json"
+    with lock.open() as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        _install(folder, lock)
+
+
+def _install(folder: Path, lock: Path) -> None:
     installed = folder / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
