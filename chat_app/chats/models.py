@@ -22,10 +22,13 @@ class Place(Enum):
     """Where in a chat, when not at a message that is named."""
 
     ACTIVE = "active"
+    GOING_ON = "going on"
 
 
 ACTIVE: Final = Place.ACTIVE
-"""Behind the newest message of the active path."""
+"""Behind the newest message of the active path; in a chat that does not exist yet, its beginning."""
+GOING_ON: Final = Place.GOING_ON
+"""The same, but only in a chat that exists: it may have been deleted, and must not come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from chat_app.chats.closing import STATUS
-from chat_app.chats.models import BegunTurn, ChatId, MessageId, Place
+from chat_app.chats.models import GOING_ON, BegunTurn, ChatId, MessageId, Place
 from chat_app.chats.queries import (
     find_chat,
     is_possible_id,
@@ -58,7 +58,7 @@ async def begin_prompt(
     if chat is not None and chat.discarded_at is not None:
         raise not_found()
     if chat is None:
-        if edited_id is not None:
+        if edited_id is not None or parent_id is GOING_ON:
             raise not_found()
         chat = await _add_chat(session, identity, chat_id, title=title_of(text))
     elif await find_message(session, chat, message_id) is not None:

@@ -81,7 +81,7 @@ class ChatRepository:
             InvalidRequest: An id is impossible (see `ID_PATTERN`), or names no such message.
             ChatTooLong: The chat has too many messages.
             RateLimited: Too much is being answered for this user.
-            ChatNotFound: No such chat for this user, to edit a prompt of it.
+            ChatNotFound: No such chat for this user, to edit a prompt of it or to go on with.
         """
         if not (is_possible_id(chat_id) and is_possible_id(message_id)):
             msg = "an id is 1 to 128 letters, digits, - and _"

@@ -6,7 +6,7 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from chat_app.chats.models import ACTIVE, MessageId, Place
+from chat_app.chats.models import MessageId, Place
 from chat_app.chats.queries import is_possible_id
 from chat_app.chats.search import searchable
 from chat_app.chats.tables import ChatRow, MessageRow
@@ -81,7 +81,7 @@ async def parent_of_prompt(
             msg = "there is no such prompt to edit"
             raise InvalidRequest(msg)
         return edited.parent_id
-    if parent_id is ACTIVE:
+    if isinstance(parent_id, Place):
         return chat.active_message_id
     if parent_id is not None and await find_message(session, chat, str(parent_id)) is None:
         msg = "there is no such message to go on from"

@@ -6,7 +6,7 @@ import reflex as rx
 from reflex.event import EventType
 
 from chat_app.bootstrap import services
-from chat_app.chats.models import ChatId
+from chat_app.chats.models import ACTIVE, GOING_ON, ChatId
 from chat_app.errors import ChatAppError, ChatNotFound, DatabaseUnavailable, TurnInProgress
 from chat_app.identity.identity import Identity
 from chat_app.turn import Turn
@@ -93,11 +93,17 @@ class ConversationState(rx.State):
     async def send(self, chat_id: str, text: str, message_id: str) -> EventType[()] | None:
         """Ask. The id makes a repeated request one turn, and without a chat one new chat."""
         model = await self._chosen_model()
+        place = GOING_ON if chat_id else ACTIVE
         chat_id = chat_id or message_id
         return await self._begin(
             chat_id,
             lambda turns, identity: turns.send(
-                identity, chat_id=chat_id, message_id=message_id, text=text, model=model
+                identity,
+                chat_id=chat_id,
+                message_id=message_id,
+                text=text,
+                parent_id=place,
+                model=model,
             ),
             prompt_id=message_id,
         )
@@ -214,7 +220,7 @@ class ConversationState(rx.State):
             await ask(services().turns, identity)
         except ChatAppError as error:
             self._refuse(error)
-            if isinstance(error, TurnInProgress) and looked_at:
+            if isinstance(error, TurnInProgress | ChatNotFound) and looked_at:
                 await self._show(identity, chat_id)
             return None
         if looked_at:

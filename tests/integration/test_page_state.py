@@ -9,8 +9,10 @@ import pytest
 
 from chat_app.bootstrap import Services, open_services, serving
 from chat_app.chats.database import open_database
+from chat_app.chats.models import ChatId
 from chat_app.chats.repository import ChatRepository
 from chat_app.config import Settings
+from chat_app.errors import ChatNotFound
 from chat_app.rates import RateLimits, open_rates
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.sidebar import SidebarState
@@ -114,6 +116,20 @@ async def test_a_chat_in_another_tab_keeps_up_once_there_is_news(visit: PageVisi
         "holiday",
         "follow-up",
     ]
+
+
+async def test_a_prompt_for_a_chat_that_was_deleted_does_not_bring_it_back(
+    visit: PageVisit, opened: Services
+) -> None:
+    conversation = await asked(visit, "holiday")
+    await opened.upkeep.delete(visit.identity, chat_id="holiday")
+
+    await conversation.send("holiday", "And then?", "follow-up")
+
+    assert conversation.view == "not_found"
+    assert conversation.accepted == "holiday"
+    with pytest.raises(ChatNotFound):
+        await opened.chats.read_chat(visit.identity, ChatId("holiday"))
 
 
 async def test_a_chat_that_is_gone_for_good_is_not_offered_and_not_taken_back(
