@@ -1,4 +1,4 @@
-# Two commands: `make run` and `make test`. Each does its own set-up.
+# Two commands: `make run` and `make test`. Each does its own setup.
 
 UV := .tools/bin/uv
 BIN := .venv/bin
@@ -7,7 +7,7 @@ SYNCED := .venv/.synced
 .DEFAULT_GOAL := help
 .PHONY: help run dev test check bench chaos format migrate programs screenshots clean
 
-help: ## What can be made
+help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 run: migrate ## Start the app: http://localhost:3000
@@ -19,7 +19,7 @@ dev: migrate ## Start the app with hot reload
 test: $(SYNCED) programs ## Run all tests
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-check: $(SYNCED) ## Format, lint, import contracts, types, migrations in step
+check: $(SYNCED) ## Check format, lint, import contracts, types, and migrations against models
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -28,37 +28,37 @@ check: $(SYNCED) ## Format, lint, import contracts, types, migrations in step
 	export DATABASE_URL="sqlite:///$$folder/check.db" && \
 	$(BIN)/alembic upgrade head && $(BIN)/alembic check
 
-# `make bench -- --quick`: what follows the name of the target are its options, not targets.
+# `make bench -- --quick`: words after the target's name are its options, not targets.
 ifneq (,$(filter bench chaos,$(firstword $(MAKECMDGOALS))))
 OPTIONS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
 $(eval .PHONY: $(sort $(OPTIONS)))
 $(eval $(sort $(OPTIONS)):;@:)
 endif
 
-bench: $(SYNCED) ## Measure beside the nearest peer; options: make bench -- --help
+bench: $(SYNCED) ## Compare with the nearest peer; options: make bench -- --help
 	@$(BIN)/python -m bench $(OPTIONS)
 
-chaos: $(SYNCED) programs ## Break servers, Redis and connections in mid-answer; options: make chaos -- --help
+chaos: $(SYNCED) programs ## Break servers, Redis and connections mid-answer; options: make chaos -- --help
 	@$(BIN)/python -m tests.chaos $(OPTIONS)
 
-screenshots: $(SYNCED) programs ## Picture every state of a conversation, into screenshots/
+screenshots: $(SYNCED) programs ## Save a picture of every state of a conversation to screenshots/
 	@PYTHONPATH=. $(BIN)/python -m scripts.screenshot_states
 
-format: $(SYNCED) ## Format the code and apply the safe fixes of the linter
+format: $(SYNCED) ## Format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 migrate: $(SYNCED) ## Bring the database up to date
 	$(BIN)/alembic upgrade head
 
-programs: $(SYNCED) ## Provide Redis, PostgreSQL, Chromium and nginx for the tests
+programs: $(SYNCED) ## Install missing test programs: Redis, PostgreSQL, Chromium, nginx
 	@PYTHONPATH=. $(BIN)/python scripts/provide.py
 
-clean: ## Remove what was made, but not the database
+clean: ## Remove generated files, but not the database
 	rm -rf .tools .venv .web .web-* .states assets/external .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov test-results screenshots bench/peer/node_modules tests/interop/node_modules
 
-# A file that says when the environment was last brought in step with the lock. Compiled once, side
-# by side, and not by each first start.
+# Marks when the environment was last synced with the lock. Modules are compiled here, once and in
+# parallel, instead of at each first start.
 $(SYNCED): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --compile-bytecode || { $(UV) python find >/dev/null 2>&1 || \
 	echo "Python 3.11, 3.12 or 3.13 is needed and uv could not download one: install it and run make again."; exit 1; }
