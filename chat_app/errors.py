@@ -2,29 +2,29 @@
 
     ChatAppError
     ├── StreamError            the durable log
-    │   ├── StreamNotFound         no such stream in the log
+    │   ├── StreamNotFound         the log has no such stream
     │   ├── StreamClosed           an append after the end
-    │   ├── InvalidOffset          a cursor that is no offset of the stream
+    │   ├── InvalidOffset          a cursor that is not an offset of the stream
     │   ├── OffsetExpired          the log of a closed stream is gone; the message is in the database
     │   ├── Fenced                 a newer producer owns the stream
-    │   └── LogUnavailable         the store does not answer; come back
-    ├── GenerationError        the model and the turn around it
+    │   └── LogUnavailable         the store does not answer; try again later
+    ├── GenerationError        the model, and the turn around it
     │   ├── TurnInProgress         the chat is being answered; carries the open `stream_id`
     │   ├── ProviderUnavailable    the provider fails or cannot be reached
     │   ├── ProviderThrottled      the provider refuses for now
     │   └── PromptRejected         the provider will never accept this prompt
     ├── AccessError            who may see what
-    │   ├── NotAuthenticated       the request bears no valid identity
-    │   ├── ForbiddenOrigin        sent by the page of another site
-    │   ├── ChatNotFound           absent, or somebody else's: the two are not told apart
+    │   ├── NotAuthenticated       the request has no valid identity
+    │   ├── ForbiddenOrigin        sent by another site's page
+    │   ├── ChatNotFound           absent, or somebody else's: the caller cannot tell which
     │   └── RateLimited            too many requests; carries `retry_after`
     ├── InvalidRequest         a request that can never succeed as it stands
     │   ├── PromptTooLarge
     │   └── ChatTooLong
-    ├── DatabaseUnavailable    the database is away or locked; come back
-    └── InvalidSettings        a setting that cannot work, found at start-up
+    ├── DatabaseUnavailable    the database is away or locked; try again later
+    └── InvalidSettings        an invalid setting, found at startup
 
-`code` is stable and meant for programs; the text is meant for people and may change.
+`code` is stable and meant for programs; the text is for people and may change.
 HTTP status codes live in `chat_app.api.errors`.
 """
 
