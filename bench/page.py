@@ -214,9 +214,9 @@ def _long_chat(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterato
             budget=400,
         )
         yield Figure(what=f"{label}script until then", value=script_ms(chat, text), unit="ms")
-        _show_all(chat)
         model.script(_paced(text[:2000].ljust(2000, ".")))
         chat.send("And now?")
+        _show_all(chat)  # not before: who asks is shown the newest ones again
         with traced(browser, chat.page) as tasks:
             _pace(model, flushes=100)
             chat.has_status("done")
@@ -244,14 +244,15 @@ def _pace(model: OpenAIServer, *, flushes: int = _FLUSHES) -> None:
 
 
 def _show_all(chat: ChatPage) -> None:
-    """Go back until every message is there."""
+    """Go back until every message is there, and then to the end."""
     prompts = chat.page.get_by_test_id("prompt-message")
-    while (shown := prompts.count()) < _TURNS:
+    while (shown := prompts.count()) <= _TURNS:
         chat.page.get_by_test_id("scroll-area").evaluate("area => { area.scrollTop = 0 }")
         chat.page.wait_for_function(
             "shown => document.querySelectorAll('[data-testid=prompt-message]').length > shown",
             arg=shown,
         )
+    chat.page.get_by_test_id("scroll-area").evaluate("area => { area.scrollTop = area.scrollHeight }")
 
 
 def _long(tasks: list[float]) -> int:
