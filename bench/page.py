@@ -252,7 +252,9 @@ def _show_all(chat: ChatPage) -> None:
             "shown => document.querySelectorAll('[data-testid=prompt-message]').length > shown",
             arg=shown,
         )
-    chat.page.get_by_test_id("scroll-area").evaluate("area => { area.scrollTop = area.scrollHeight }")
+    chat.page.get_by_test_id("scroll-area").evaluate(
+        "area => { area.scrollTop = area.scrollHeight }"
+    )
 
 
 def _long(tasks: list[float]) -> int:
