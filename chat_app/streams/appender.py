@@ -1,4 +1,4 @@
-"""What a producer holds: the right to write one stream, and what it has written."""
+"""A producer's side of a stream: the right to write it, and what it has written."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +11,7 @@ from chat_app.streams.model import Outcome, StreamId
 from chat_app.streams.tail import Tail
 
 _ROOM = 256 * 1024
-"""Characters a producer may be ahead of the store before `Appender.room` makes it wait."""
+"""Characters that may wait for a flush before `Appender.room` makes the producer wait."""
 
 _DONE = (b"ok", b"stop")
 
@@ -31,15 +31,15 @@ class _Text:
 class Appender:
     """One producer's right to write one stream.
 
-    Appending never waits: events are durable once `flushed` returns, and viewers see them only
-    then. If the store restarts empty, the stream is written again at the same offsets.
+    Appending never waits. Events are durable once `flushed` returns, and viewers never see them
+    earlier. What the store loses in a restart is written again at the same offsets.
 
     Attributes:
-        tail: The whole stream so far, as far as it is durable.
+        tail: The stream from its first event, as far as it is durable.
         keys: Where the stream lives in the store.
-        stop_requested: Somebody asked for the end of this stream, or its producer is fenced.
-        outage: Set when the store has not taken a flush, for whoever waits to clear.
-        still_owner: Asks whoever gave out the token whether a newer one has been given out.
+        stop_requested: Set when a stop was requested, or when this producer is fenced.
+        outage: Set when the store does not take a flush; cleared by the task that waits for it.
+        still_owner: Asks the issuer of the token whether this one is still the newest.
     """
 
     def __init__(
@@ -62,20 +62,20 @@ class Appender:
         self._wake = wake
         self._pending: list[bytes | _Text] = []
         self._pending_chars = 0
-        self._unconfirmed: list[bytes] = []  # frames of the flush under way, kept to send again
+        self._unconfirmed: list[bytes] = []  # frames of the current flush, kept to be resent
         self._restore = False
         self._end = tail.end  # how far this producer knows the stream to be durable
-        self._outcome: Outcome | None = None  # what the producer wants
-        self._asked: Outcome | None = None  # what the flush under way carries
+        self._outcome: Outcome | None = None  # given to `close`
+        self._asked: Outcome | None = None  # sent with the current flush
         self._error: ChatAppError | None = None
-        self._confirmed = asyncio.Event()  # set at each answer of the store
+        self._confirmed = asyncio.Event()  # set at each answer from the store
         self._confirmed_once = False  # since the last pulse
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Add an event.
 
         Raises:
-            Fenced: Another producer has taken the stream over.
+            Fenced: Another producer has taken over the stream.
             StreamClosed: The stream has ended.
         """
         self._check()
@@ -93,25 +93,26 @@ class Appender:
         if pending:
             newest = pending[-1]
             if type(newest) is _Text and newest.part_id == part_id and newest.kind == kind:
-                newest.pieces.append(text)  # the writer knows of it already
+                newest.pieces.append(text)  # the writer has been woken for it already
                 return
         pending.append(_Text(kind, part_id, text))
         self._wake(self)
 
     async def room(self) -> None:
-        """Return when the store has caught up enough for more; a fast producer calls it often."""
+        """Wait until the store has caught up enough; a fast producer calls this often."""
         if self._pending_chars > _ROOM:
             await self._until(lambda: self._pending_chars <= _ROOM)
 
     async def flushed(self) -> None:
-        """Return when everything appended is durable; raises as `append` does."""
+        """Wait until everything appended is durable; raises as `append` does."""
         await self._until(lambda: not self._pending and not self._unconfirmed)
 
     async def close(self, outcome: Outcome) -> None:
-        """End the stream with what was appended last, in one atomic step; final and idempotent.
+        """Close the stream together with its last events, atomically; final and idempotent.
 
         Raises:
-            Fenced: Another producer has taken the stream over.
+            Fenced: Another producer has taken over the stream.
+            StreamClosed: The stream has already ended, and differently.
         """
         if self._outcome is None:
             self._check()
@@ -133,7 +134,7 @@ class Appender:
             await self._confirmed.wait()
 
     def request(self) -> list[str | bytes]:
-        """What `append.lua` is to do now; the same again until it is answered."""
+        """Return the arguments for `append.lua`, with the same events until they are answered."""
         first = self._end + 1
         if not self._unconfirmed and self._pending:
             pending, self._pending, self._pending_chars = self._pending, [], 0
@@ -149,7 +150,7 @@ class Appender:
         return [self._token, str(first), restore, outcome, str(len(frames)), *frames]
 
     def answered(self, status: bytes) -> None:
-        """Take the store's answer to the last `request`."""
+        """Process the store's answer to the last `request`."""
         if status in _DONE:
             if status == b"stop":
                 self.stop_requested.set()
@@ -159,15 +160,15 @@ class Appender:
                 self._end += len(frames)
                 self.tail.append(frames, outcome=self._asked)
             else:
-                # A newer producer of this very process has opened the stream meanwhile: its tail
-                # holds these frames already.
+                # A newer producer in this process has opened the stream meanwhile; the tail
+                # already holds these frames.
                 self.fence()
                 return
         elif status == b"gap":
-            # The store restarted from an older copy of itself.
+            # The store restarted from an older copy of its data.
             self._restore = self._error is None
         elif status == b"lost":
-            # It restarted empty, and with the stream it forgot who owns it: `restore` or `fence`.
+            # It restarted empty and forgot who owns the stream: `restore` or `fence` follows.
             return
         elif status == b"fenced":
             self.fence()
@@ -180,20 +181,20 @@ class Appender:
             self._wake(self)
 
     def restore(self) -> None:
-        """Write the whole stream again, at the same offsets; not if it was given up."""
+        """Write the whole stream again at the same offsets, unless it was given up."""
         if self._error is None:
             self._restore = True
             self._wake(self)
 
     def fence(self) -> None:
-        """Give up: a newer producer owns the stream, or it is nobody's any more."""
+        """Give the stream up: a newer producer owns it, or nobody does any more."""
         self._error = Fenced(f"another producer has taken over stream {self.stream_id}")
         self._restore = False
         self._confirmed.set()
-        self.stop_requested.set()  # its model may be silent
+        self.stop_requested.set()  # wakes a producer whose model is silent
 
     def has_rested(self) -> bool:
-        """Whether the stream is open and nothing has been flushed since this was last asked."""
+        """Return whether the stream is open and has not been flushed since the previous call."""
         idle, self._confirmed_once = not self._confirmed_once, False
         return idle and self._error is None and self.tail.outcome is None
 

@@ -1,4 +1,4 @@
-"""How the appends of a flush get to the store: in one call, or one per stream."""
+"""How a flush reaches the store: in one call, or in one call per stream."""
 
 import asyncio
 import logging
@@ -15,46 +15,46 @@ from chat_app.streams.outages import STORE_ERRORS
 _logger = logging.getLogger(__name__)
 
 Request = tuple[Keys, Sequence[str | bytes]]
-"""A stream's keys, and its part of the arguments of `append.lua`."""
+"""A stream's keys, and its share of the arguments to `append.lua`."""
 
 Script = Any
-"""A script as redis-py and burner-redis register it."""
+"""A script registered with redis-py or burner-redis."""
 
 
 class Appends(Protocol):
-    """Runs `append.lua` for the one writer of a process: never twice at a time."""
+    """Runs `append.lua` for the one writer of a process, which never makes two calls at once."""
 
     async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
-        """The store's word on each request.
+        """Run the requests and return the status of each.
 
         Args:
-            head: The arguments that all of them share.
-            requests: What is to be appended, each to a stream of its own.
+            head: The arguments that all requests share.
+            requests: What to append; each request is for a different stream.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close what it has opened."""
+        """Close the connections it has opened."""
         ...
 
 
 class EmbeddedAppends:
-    """All streams in one call of the store in this process."""
+    """Appends to all streams in one call to the store in this process."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
 
     async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
-        """The store's word on each request."""
+        """Run the requests and return the status of each."""
         keys, args = _joined(head, requests)
         return await self._script(keys=keys, args=args)
 
     async def aclose(self) -> None:
-        """Nothing was opened."""
+        """Do nothing: there is no connection."""
 
 
 class ServerAppends:
-    """All streams in one call, on a connection of the writer's own."""
+    """Appends to all streams in one call, over a connection of its own."""
 
     def __init__(self, client: Any, *, text: str) -> None:
         self._client = client
@@ -63,11 +63,11 @@ class ServerAppends:
         self._line = Line(client.connection_pool.make_connection())
 
     async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
-        """The store's word on each request."""
+        """Run the requests and return the status of each."""
         keys, args = _joined(head, requests)
         command = ("EVALSHA", self._sha, str(len(keys)), *keys, *args)
         [replies] = await self._line.ask([command])
-        if isinstance(replies, NoScriptError):  # a store that has restarted
+        if isinstance(replies, NoScriptError):  # the store has restarted
             await self._client.script_load(self._text)
             [replies] = await self._line.ask([command])
         if isinstance(replies, Exception):
@@ -80,20 +80,20 @@ class ServerAppends:
 
 
 class ClusterAppends:
-    """One call per stream, those of a node in one go: a call must not name keys of two slots.
+    """Makes one call per stream, sent together per node: a call must not name keys of two slots.
 
-    What a node does not take, because it is gone, has restarted, or has handed the slot on, is sent
-    once more through the client, which knows how to find the right one.
+    A call that fails, because its node is gone, has restarted or has handed the slot on, is sent
+    once more through the client, which finds the right node.
     """
 
     def __init__(self, client: Any, *, text: str, script: Script) -> None:
         self._client = client
         self._sha = _sha(text)
         self._script = script
-        self._lines: dict[str, Line] = {}  # by the name of the node
+        self._lines: dict[str, Line] = {}  # by node name
 
     async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
-        """The store's word on each request."""
+        """Run the requests and return the status of each."""
         await self._client.initialize()
         nodes: dict[str, tuple[Any, list[int]]] = {}
         for place, (keys, _) in enumerate(requests):

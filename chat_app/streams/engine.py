@@ -1,9 +1,9 @@
 """The store under the log: Redis, a Redis Cluster, or the same commands inside this process.
 
-The only door to `redis` and `burner_redis`, with what it opens: `line`, `appends` and
-`subscription`. `memory://` runs burner-redis, which lacks some commands (inside Lua: HMGET,
-UNLINK; outside: exclusive ranges); the scripts here use what both have, so there is one
-implementation and one contract suite.
+Only this module, with its helpers `line`, `appends`, `subscription` and `outages`, uses `redis` and
+`burner_redis`. `memory://` runs burner-redis, which lacks some commands (in Lua: HMGET, UNLINK;
+elsewhere: exclusive ranges). The scripts use only what both have, so there is one implementation
+and one contract suite.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis.asyncio as redis
-from burner_redis import BurnerRedis  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # none
+from burner_redis import BurnerRedis  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # untyped
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -35,18 +35,18 @@ from chat_app.streams.subscription import Subscription
 
 _SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 _FIELD = b"f"
-_CALLS = 32  # at a time, and so connections to a server, beside the writer's and the feed's
-_DRIVER = DriverInfo()  # reads the disk when it is made, so not once per connection
+_CALLS = 32  # concurrent, hence connections to a server, beside the writer's and the feed's
+_DRIVER = DriverInfo()  # shared by all connections: creating one reads the disk
 
 
 class Engine:
-    """The few things the log needs of its store.
+    """The few operations that the log needs from its store.
 
-    Raises `LogUnavailable` wherever the store does not answer within the time-out. Every script
-    may be sent again after that: each one recognises what it has done already.
+    Each raises `LogUnavailable` if the store does not answer within the timeout. Any script can
+    then be sent again: each recognises what it has already done.
 
     Attributes:
-        shared: Other processes see this store too.
+        shared: Whether other processes see this store too.
     """
 
     def __init__(
@@ -66,23 +66,23 @@ class Engine:
         self._scripts = {name: client.register_script(text) for name, text in _SCRIPTS.items()}
 
     async def run(self, script: str, *, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
-        """Run one of the scripts in `lua/`: one atomic step."""
+        """Run one of the scripts in `lua/`, as one atomic step."""
         with outages_translated():
             async with asyncio.timeout(self._timeout), self._turn:
                 return await self._scripts[script](keys=keys, args=args)
 
     async def append(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
-        """Run `append` for each request, for the one writer of this process."""
+        """Run `append.lua` for each request; only the writer of this process calls this."""
         with outages_translated():
             async with asyncio.timeout(self._timeout):
                 return await self._appends(head, requests)
 
     async def aclose(self) -> None:
-        """Close what it has opened; the client is its maker's to close."""
+        """Close the connections that the engine has opened; the client is the caller's to close."""
         await self._appends.aclose()
 
     async def frames(self, key: str, *, after: int, limit: int) -> list[bytes]:
-        """The frames of the log at `key` behind offset `after`, at most `limit` of them."""
+        """Return at most `limit` frames after offset `after` from the log at `key`."""
         with outages_translated():
             async with asyncio.timeout(self._timeout), self._turn:
                 entries = await self._client.xrange(key, min=f"{after + 1}-0", count=limit)
@@ -90,8 +90,8 @@ class Engine:
 
     @asynccontextmanager
     async def subscription(self) -> AsyncGenerator[Subscription]:
-        """A connection that receives what the scripts publish; only of a store that is shared."""
-        assert self._connection is not None  # noqa: S101 # the embedded store has one process
+        """Open a connection that receives what the scripts publish; only for a shared store."""
+        assert self._connection is not None  # noqa: S101 # only a shared store is subscribed to
         with outages_translated():
             async with asyncio.timeout(self._timeout):
                 connection = await self._connection()
@@ -105,7 +105,7 @@ class Engine:
 
 @asynccontextmanager
 async def open_engine(url: str, *, patience: timedelta) -> AsyncGenerator[Engine]:
-    """Connect to the store at `url`, lazily: a store that is away is found out by its first use."""
+    """Open the store at `url`, lazily: one that is down shows at its first use."""
     if url.startswith("memory://"):
         client = cast("Any", BurnerRedis)()
     elif "+cluster://" in url:
@@ -123,7 +123,7 @@ async def open_engine(url: str, *, patience: timedelta) -> AsyncGenerator[Engine
 
 
 def engine_over(client: Any, *, patience: timedelta) -> Engine:
-    """An engine that uses `client`, of redis-py or burner-redis, which stays its maker's to close."""
+    """Return an engine over a client of redis-py or burner-redis, which the caller closes."""
     text = _SCRIPTS["append"]
     script = client.register_script(text)
     if isinstance(client, BurnerRedis):
@@ -146,7 +146,7 @@ async def _server(client: Any) -> Any:
 
 
 async def _any_node(client: Any) -> Any:
-    """A connection to a node of a cluster: what is published at one is passed on to all."""
+    """Return a connection to any node: what is published on one node reaches all of them."""
     await client.initialize()
     node = random.choice(client.get_primaries())  # noqa: S311 # no secret
     return node.connection_class(**node.connection_kwargs)
@@ -154,11 +154,11 @@ async def _any_node(client: Any) -> Any:
 
 def _options(patience: timedelta) -> dict[str, Any]:
     return {
-        # The engine limits each call itself. With a socket time-out the client waits by
+        # The engine limits each call itself. With a socket timeout, redis-py waits with
         # `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation.
         "socket_timeout": None,
         "socket_connect_timeout": patience.total_seconds(),
-        # A pooled connection that died while idle shows at its next use: once more, at once.
+        # A pooled connection that died while idle fails at its next use: retry once, at once.
         "retry": Retry(NoBackoff(), 1),
         "driver_info": _DRIVER,
     }

@@ -1,10 +1,10 @@
-"""What other processes have to say: one connection for the events of all their streams.
+"""The read side: events that other processes write, received over one connection.
 
-Each process has a channel, and a stream knows the channels of those that watch it. The append
-script publishes the frames of watched streams in the same step that stores them: one message a
-flush and process, whatever the number of streams. Pushes may be lost (a cut connection, a full
-buffer); the log may not. So a push only counts if its offsets follow what is known, and any hole
-is filled from the log.
+Each process has a channel, and a stream knows the channels of the processes that watch it. The
+append script publishes the frames of watched streams in the same step that stores them; all streams
+of a call with the same watchers share one message. Pushes may be lost (a cut connection, a full
+buffer); the log may not. So a push counts only if its offsets follow on from what is known, and any
+gap is filled from the log.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _RETRY = 0.2  # seconds between attempts to reach the store
 
 
 class _Watched:
-    """A stream that somebody in this process looks at and somebody elsewhere writes."""
+    """A stream with viewers in this process and a producer in another."""
 
     __slots__ = ("heard", "keys", "missing", "tail")
 
@@ -40,10 +40,10 @@ class _Watched:
         self.keys = keys
         self.tail = weakref.ref(tail)  # only viewers keep a tail alive
         self.heard = time.monotonic()  # last push
-        self.missing = 0.0  # since when the store does not know it; 0 while it does
+        self.missing = 0.0  # since when the store has not known it; 0 while it does
 
     def fed(self) -> Tail | None:
-        """The tail, if it needs to be fed: held by somebody, open, and not produced here."""
+        """Return the tail if it needs feeding: still held, open, and not produced here."""
         tail = self.tail()
         if tail is None or tail.keep_all or tail.outcome is not None or tail.lost:
             return None
@@ -51,10 +51,10 @@ class _Watched:
 
 
 class Feed:
-    """Keeps the tails of streams from elsewhere up to date. `run` is its one task.
+    """Keeps the tails of streams from other processes up to date. `run` is its one task.
 
     Attributes:
-        home: The channel every process listens to: ids of streams that shall stop.
+        home: The channel that every process listens to: it carries the ids of streams to stop.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Feed:
         self.home = f"{prefix}:feed"
         self._channel = f"{prefix}:feed:{uuid4().hex}"
         self._timeout = timeout.total_seconds()
-        self._patience = 3 * self._timeout  # with a stream that the store has lost
-        self._pulse = pulse.total_seconds()  # of silence, before the log is asked what was lost
-        self._watched: dict[str, _Watched] = {}  # by the key of the state
+        self._patience = 3 * self._timeout  # seconds until a lost stream is given up
+        self._pulse = pulse.total_seconds()  # seconds of silence before the log is read
+        self._watched: dict[str, _Watched] = {}  # by state key
         self._subscription: Subscription | None = None
 
     async def follow(self, *, keys: Keys, tail: Tail) -> None:
-        """Keep `tail` up to date until it closes or nobody holds it any more."""
+        """Keep `tail` up to date until the stream closes or nobody holds the tail any more."""
         known = self._watched.get(keys.state)
         if known is not None and known.tail() is tail:
             return
@@ -86,14 +86,14 @@ class Feed:
             await self._catch_up(watched)
 
     async def release(self, keys: Keys) -> None:
-        """This process produces the stream itself now: have nothing pushed to it."""
+        """Stop the pushes of a stream that this process now produces itself."""
         watched = self._watched.get(keys.state)
         if watched is not None:
             with suppress(LogUnavailable):  # the next beat tries again
                 await self._leave(watched)
 
     async def run(self) -> None:
-        """Receive until cancelled, over as many connections as it takes."""
+        """Receive until cancelled, reconnecting as often as it takes."""
         beating = asyncio.create_task(self._beat(), name="stream feed pulse")
         try:
             await self._run()
@@ -114,7 +114,7 @@ class Feed:
                 if not away:
                     _logger.warning("%s; trying until it does", error)
                 away = True
-            except Exception:  # outermost frame of the task: without it no viewer would go on
+            except Exception:  # outermost frame of the task: without it every viewer would hang
                 _logger.exception("receiving failed; trying again")
             finally:
                 self._subscription = None
@@ -126,7 +126,7 @@ class Feed:
             try:
                 await self._check()
             except LogUnavailable:
-                pass  # the receiving task tells of it
+                pass  # the receiving task logs it
             except Exception:  # outermost frame of the task
                 _logger.exception("looking after streams failed; trying again")
 
@@ -140,7 +140,7 @@ class Feed:
             self._on_stop(StreamId(push.decode()))
 
     def _extended(self, push: bytes) -> Iterator[_Watched]:
-        """Take what `append.lua` published; yields each stream that has a hole now."""
+        """Take in what `append.lua` published, and yield each stream that now has a gap."""
         now = time.monotonic()
         pieces = iter(frame.split(push))
         for head in pieces:
@@ -160,21 +160,21 @@ class Feed:
             await self._catch_up(watched)
 
     async def _catch_up(self, watched: _Watched) -> None:
-        """Read from the log what no push has brought, and have pushes sent from here on."""
+        """Start the pushes of a stream, and read from the log what they have not brought."""
         args = ["watch", self._channel]
         known, end, outcome, _ = await self._engine.run("watch", keys=watched.keys, args=args)
         tail = watched.fed()
         if tail is None:
             return
         if not known:
-            # Between a restart of the store and its producer's next append; or for good.
+            # The store has restarted, and its producer may restore it; or it is gone for good.
             watched.missing = watched.missing or time.monotonic()
             if time.monotonic() - watched.missing > self._patience:
                 tail.lose()
             return
         watched.missing = 0.0
         if end - tail.end > _PAGE:
-            tail.skip(to=end)  # the viewers read the log at their own pace
+            tail.skip(to=end)  # viewers read the log at their own pace
         while (start := tail.end) < end:
             frames = await self._engine.frames(watched.keys.log, after=start, limit=_PAGE)
             if not frames or tail.keep_all:
@@ -184,7 +184,7 @@ class Feed:
             tail.extend([], last=end, outcome=Outcome.parse(outcome.decode()))
 
     async def _check(self) -> None:
-        """Drop what nobody needs, look after streams that have been silent, and the connection."""
+        """Check the connection, drop streams that nobody needs, catch up with silent ones."""
         now = time.monotonic()
         subscription = self._subscription
         if subscription is not None:
@@ -195,14 +195,14 @@ class Feed:
             await subscription.ping()
         for key, watched in list(self._watched.items()):
             if self._watched.get(key) is not watched:
-                continue  # another viewer came while this one looked after other streams
+                continue  # another viewer came while other streams were checked
             if watched.fed() is None:
                 await self._leave(watched)
             elif now - watched.heard > self._pulse:
                 await self._catch_up(watched)
 
     async def _leave(self, watched: _Watched) -> None:
-        """Have no more of a stream pushed, unless somebody came for it meanwhile."""
+        """Stop the pushes of a stream, unless it has a new viewer by then."""
         keys = watched.keys
         await self._engine.run("watch", keys=keys, args=["leave", self._channel])
         current = self._watched.get(keys.state)

@@ -1,4 +1,4 @@
-"""What a consumer holds: a cursor, and nothing else."""
+"""A consumer's side of a stream."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,19 +10,19 @@ from chat_app.streams.model import Batch
 from chat_app.streams.tail import Tail
 
 PAGE, _PAGE_BYTES = 1000, 256 * 1024
-"""Events a consumer that lags is given at once, and bytes unless a single event has more: what is
-joined for one who reads nothing is kept until that one is gone."""
+"""How many events, and how many bytes unless a single event has more, a lagging consumer gets at
+once: a batch for a consumer that has stopped reading stays in memory until that consumer leaves."""
 
 _RETRY = 0.1  # seconds
 
 Fetch = Callable[[int], Awaitable[list[bytes]]]
-"""The frames that follow a cursor; raises `OffsetExpired` where the log has none."""
+"""Returns the frames after a cursor; raises `OffsetExpired` if the log does not have them."""
 
 
 class Follower:
-    """One consumer's way through a stream: a cursor and nothing else.
+    """One consumer's position in a stream: a cursor, not a queue.
 
-    Iterate over it for batches until the stream closes, or call `next` with a time limit. A
+    Iterate over it to get batches until the stream closes, or call `next` with a time limit. A
     cancelled wait loses nothing: the cursor moves only when a batch is handed over.
 
     Attributes:
@@ -34,7 +34,7 @@ class Follower:
         self._tail = tail
         self._fetch = fetch
         self._compact_until = tail.end if compact else 0
-        self._replay: list[bytes] = []  # what is left of it, merged
+        self._replay: list[bytes] = []  # the rest of it, merged
 
     def __aiter__(self) -> "Follower":
         return self
@@ -46,11 +46,12 @@ class Follower:
         return batch
 
     async def next(self) -> Batch | None:
-        """The next events, or None when the stream is closed and there are no more.
+        """Return the next events, or None when the stream is closed and there are no more.
 
         Raises:
-            StreamNotFound: The store has lost the stream and nobody writes it again.
+            StreamNotFound: The store has lost the stream, and no producer has restored it.
             OffsetExpired: The stream closed long ago and its log is gone.
+            LogUnavailable: The stream is closed, and the store does not answer.
         """
         tail = self._tail
         await tail.beyond(self.cursor)
@@ -65,7 +66,7 @@ class Follower:
         return Batch(last=last, data=b"".join(frames))
 
     async def _compacted(self, tail: Tail) -> Batch:
-        """The replay, merged as a whole: what is merged page by page has seams."""
+        """Return a page of the replay, merged as a whole: merging page by page leaves seams."""
         if not self._replay:
             self._replay = await self._merged(tail)
         frames = _at_once(self._replay)
@@ -74,10 +75,10 @@ class Follower:
         return Batch(last=self.cursor, data=b"".join(frames))
 
     async def _merged(self, tail: Tail) -> list[bytes]:
-        """The replay in as few frames as it can be; the same ones for all who are as far behind."""
+        """Merge the replay into as few frames as possible; replays from the start share them."""
         if self.cursor > 0:
             return await self._merge(tail, [], after=self.cursor)
-        async with tail.merging:  # those who come at once do not all merge
+        async with tail.merging:  # only one of those that arrive together merges
             end, merged = tail.merged
             if end < self._compact_until:
                 merged = await self._merge(tail, merged, after=end)
@@ -92,19 +93,19 @@ class Follower:
         return list(frame.compact(merged))
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called at each change, until `dismiss`: for those who need no task."""
+        """Call `listener` at each change until `dismiss`: following live needs no task."""
         self._tail.listen(listener)
 
     def dismiss(self, listener: Callable[[], None]) -> None:
-        """Call `listener` no more."""
+        """Stop calling `listener`."""
         self._tail.dismiss(listener)
 
     def take(self) -> bytes:
-        """The next events, if they are at hand; else nothing, and `next` knows more."""
+        """Return the next events if they are at hand, else nothing; then `next` gets them."""
         tail, cursor = self._tail, self.cursor
         if not tail.start <= cursor < tail.end or cursor < self._compact_until:
             return b""
-        if cursor + 1 == tail.end:  # nearly everyone is: the same bytes for all
+        if cursor + 1 == tail.end:  # the usual case: the same bytes for all
             self.cursor = tail.end
             return tail.newest
         frames = _at_once(tail.frames(after=cursor, limit=PAGE))
@@ -113,21 +114,21 @@ class Follower:
 
     @property
     def live(self) -> bool:
-        """Whether everything there is was handed over, and more may follow."""
+        """Whether all events so far have been handed over, and more may follow."""
         return not self._tail.behind(self.cursor)
 
     @property
     def closed(self) -> bool:
-        """Whether nothing will be added to the stream."""
+        """Whether the stream is closed, so that nothing will be added to it."""
         return self._tail.outcome is not None
 
     @property
     def ended(self) -> bool:
-        """Whether everything there is was handed over, and nothing will follow."""
+        """Whether the stream is closed and all its events have been handed over."""
         return self.closed and self.cursor >= self._tail.end
 
     async def _frames(self, tail: Tail, *, after: int) -> list[bytes]:
-        """What follows offset `after`, as soon as the store has it again if it has lost it."""
+        """Return the frames after `after`; while the stream is open, try until the log has them."""
         while True:
             try:
                 return await self._fetch(after)
@@ -138,7 +139,7 @@ class Follower:
 
 
 def _at_once(frames: list[bytes]) -> list[bytes]:
-    """As many of `frames` as make a page; one at least."""
+    """Return as many of `frames` as fit a page, at least one."""
     if sum(map(len, frames)) <= _PAGE_BYTES:
         return frames
     sizes = accumulate(map(len, frames))

@@ -9,7 +9,7 @@ class Keys(NamedTuple):
     """The two keys of a stream. The braces put both into one slot of a Redis Cluster.
 
     Attributes:
-        state: Hash: fencing token, stop flag, outcome, channels of the processes that watch.
+        state: Hash: fencing token, stop flag, outcome and last offset, channels of the watchers.
         log: Redis Stream: entry id = offset, one frame per entry.
     """
 
@@ -18,6 +18,6 @@ class Keys(NamedTuple):
 
     @classmethod
     def of(cls, stream_id: StreamId, *, prefix: str) -> "Keys":
-        """The keys of `stream_id`."""
+        """Return the keys of `stream_id`."""
         tag = f"{prefix}:{{{stream_id}}}"
         return cls(state=f"{tag}:state", log=f"{tag}:log")

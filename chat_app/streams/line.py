@@ -1,8 +1,8 @@
-"""A connection to the store for one purpose, with commands packed by hiredis.
+"""A dedicated connection to the store, with commands packed by hiredis.
 
-The client's way is made for single commands: it checks a pooled connection before each, and packs
-argument by argument in Python. With all the streams of a flush in one command that is 5 µs per
-event, against 0.6.
+redis-py is built for single commands: it checks a pooled connection before each one, and packs the
+arguments one by one in Python. For a command that holds all the streams of a flush, that costs 5 µs
+per event, against 0.6 here.
 """
 
 import asyncio
@@ -18,36 +18,36 @@ _pack = cast("Callable[[Command], bytes]", pack_command)
 
 
 class Line:
-    """One connection, made when it is needed and anew after it failed.
+    """One connection, opened by the first `send` and reopened after it has failed.
 
     Args:
-        connection: Of redis-py, not connected yet.
+        connection: A connection of redis-py; it need not be connected yet.
     """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     async def send(self, commands: Sequence[Command]) -> None:
-        """Send commands whose replies are for `receive` to take."""
+        """Send commands; their replies are left for `receive`."""
         packed = [_pack(command) for command in commands]
         if not self._connection.is_connected:
             await self._connection.connect()
         await self._connection.send_packed_command(packed)
 
     async def receive(self) -> Any:
-        """The next thing the store says; an error reply is raised."""
+        """Return the next reply or message; an error reply is raised."""
         return await self._connection.read_response(disconnect_on_error=False)
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one go; their replies, among them errors as they are.
+        """Send commands together and return their replies, with errors as values.
 
-        Not for two at a time.
+        Must not be called concurrently.
         """
         try:
             await self.send(commands)
             return [await self._reply() for _ in commands]
         except (RedisError, OSError, asyncio.CancelledError):
-            # What was asked may still be answered: nobody must take that for another reply.
+            # The replies may still come, and must not be taken for those to later commands.
             await self.aclose()
             raise
 

@@ -1,4 +1,4 @@
-"""The durable log: what the rest of the application knows of streams."""
+"""The durable log, as the rest of the application sees it."""
 
 import asyncio
 import weakref
@@ -28,14 +28,14 @@ from chat_app.streams.writer import Writer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
-    """How long things are kept and waited for.
+    """Where the log keeps its keys, how long it keeps streams and how long it waits.
 
     Attributes:
-        prefix: Begins every key, so that applications can share a store.
-        log_ttl: Life of a closed stream.
-        open_ttl: Life of a stream nobody has closed: longer than any generation.
-        timeout: For one answer of the store.
-        pulse: How soon a silent stream is looked after.
+        prefix: The start of every key, so that applications can share a store.
+        log_ttl: How long a closed stream is kept.
+        open_ttl: How long a stream that nobody closes is kept: longer than any generation.
+        timeout: How long the store may take to answer.
+        pulse: How long a stream may be silent before it is checked.
     """
 
     prefix: str = "chat"
@@ -46,7 +46,7 @@ class LogOptions:
 
     @property
     def restoring(self) -> timedelta:
-        """How long a producer that lives needs to write again what its store has lost."""
+        """How long a live producer may take to write again what the store has lost."""
         return 2 * self.pulse
 
 
@@ -54,16 +54,16 @@ class StreamLog:
     """Append-only streams that outlive the process that writes them.
 
     Guarantees (tests/contract):
-      Order     consumers see every event once, in one order; offsets are 1, 2, 3 … without holes.
-      Fencing   once a producer has opened a stream, no append of an older one lands.
-      Closure   final, idempotent, and atomic with the last event. Up to date is not closed.
+      Order     consumers see every event once, in one order; offsets are 1, 2, 3 … without gaps.
+      Fencing   once a producer has opened a stream, no older producer's append lands.
+      Closure   final, idempotent, and atomic with the last event. Being up to date is not closure.
       Liveness  a consumer that is slow, gone or far behind costs the producer nothing.
 
-    Every method raises `LogUnavailable` when the store does not answer; a producer and a consumer
-    that have begun ride the outage through.
+    Every method raises `LogUnavailable` when the store does not answer. A producer that
+    has begun waits the outage out, and so does a consumer of an open stream.
 
     Attributes:
-        options: As it was opened with.
+        options: The options it was opened with.
     """
 
     def __init__(self, engine: Engine, options: LogOptions) -> None:
@@ -83,17 +83,17 @@ class StreamLog:
             pulse=options.pulse,
             on_stop=self._stop_here,
         )
-        # Whoever produces or follows a stream holds its tail; it goes with the last of them.
+        # The producers and followers of a stream hold its tail, which goes with the last of them.
         self._tails: weakref.WeakValueDictionary[StreamId, Tail] = weakref.WeakValueDictionary()
         self._appenders: weakref.WeakValueDictionary[StreamId, Appender]
         self._appenders = weakref.WeakValueDictionary()
 
     async def ping(self) -> None:
-        """Return if the store answers: worth asking before something is promised."""
+        """Return if the store answers: worth checking before anything is promised."""
         await self._engine.run("watch", keys=self._keys(StreamId("ping")), args=["read", ""])
 
     async def create(self, stream_id: StreamId) -> None:
-        """Make a stream known, so that it can be followed and stopped before it is produced."""
+        """Register a stream, so that it can be followed and stopped before it is produced."""
         keys = self._keys(stream_id)
         await self._engine.run("create", keys=[keys.state], args=[_ms(self.options.open_ttl)])
 
@@ -104,22 +104,22 @@ class StreamLog:
         token: int,
         still_owner: Callable[[], Awaitable[bool]] | None = None,
     ) -> Appender:
-        """Become the stream's one producer.
+        """Become the only producer of a stream.
 
         Args:
-            stream_id: A stream that exists or not.
-            token: The fencing token: larger than that of any producer before.
-            still_owner: Asked, if the store should forget the stream, before it is written again:
-                whether no larger token has been given out since. Without it nobody is asked.
+            stream_id: The stream, which need not exist yet.
+            token: The fencing token: larger than that of any earlier producer.
+            still_owner: Called before a stream that the store has lost is written again: whether
+                `token` is still the newest. Without it the stream is written in any case.
 
         Returns:
-            The right to append. Its `tail` holds all that earlier producers have written.
+            The right to append. Its `tail` holds everything that earlier producers wrote.
 
         Raises:
             Fenced: A producer with a larger token owns the stream.
             StreamClosed: The stream has ended.
-            StreamNotFound: The store has come back with less than was seen here. Older tokens are
-                worth nothing all the same.
+            StreamNotFound: The store has come back with fewer events than were seen here. Older
+                tokens are void even then.
         """
         keys = self._keys(stream_id)
         args = [str(token), _ms(self.options.open_ttl)]
@@ -147,18 +147,18 @@ class StreamLog:
         return appender
 
     async def leave(self, appender: Appender) -> None:
-        """This process writes the stream no more: its viewers go on with what others write.
+        """Stop writing a stream here; its viewers go on with what another process writes.
 
-        Nothing happens if the stream is closed, or has another producer in this process.
+        Does nothing if it is closed. Viewers stay with another producer in this process, if any.
         """
         if appender.tail.outcome is None:
-            appender.fence()  # it may be there still, and must not restore the stream
+            appender.fence()  # it may still be held, and must not restore the stream
             await self._produced_elsewhere(appender)
 
     async def follow(
         self, stream_id: StreamId, *, after: int = 0, compact: bool = False
     ) -> Follower:
-        """Replay what is behind cursor `after`, then go on live until the stream closes.
+        """Replay the events after cursor `after`, then follow live until the stream closes.
 
         Args:
             stream_id: A stream that was created or opened.
@@ -166,12 +166,12 @@ class StreamLog:
             compact: Merge neighbouring deltas of the replay: same message, fewer bytes.
 
         Raises:
-            StreamNotFound: The log holds no such stream, or no more.
-            InvalidOffset: The stream has not got to `after`.
+            StreamNotFound: The log does not hold the stream, or no longer does.
+            InvalidOffset: The stream has not reached `after`.
         """
         tail = await self._attach(stream_id)
         if after > tail.end:
-            # What is known here may be late: another process writes, and its push is on the way.
+            # This process may be behind: another one writes, and its push is on the way.
             await self._until_reached(stream_id, after)
         fetch = partial(self._fetch, self._keys(stream_id), tail)
         return Follower(tail, fetch=fetch, after=after, compact=compact)
@@ -179,8 +179,8 @@ class StreamLog:
     async def _until_reached(self, stream_id: StreamId, after: int) -> None:
         state = await self.state(stream_id)
         if after > state.tail and state.outcome is None:
-            # A store that came back with an older copy of itself lacks what consumers have seen,
-            # until the next event or pulse of the producer, who writes it again.
+            # A store that came back with an older copy of its data lacks what consumers have seen,
+            # until the producer's next event or pulse, when it is written again.
             await asyncio.sleep(self.options.restoring.total_seconds())
             state = await self.state(stream_id)
         if after > state.tail:
@@ -188,7 +188,7 @@ class StreamLog:
             raise InvalidOffset(msg, tail=state.tail)
 
     async def state(self, stream_id: StreamId) -> StreamState:
-        """What the log knows of a stream now. Raises `StreamNotFound`."""
+        """Return the current state of a stream. Raises `StreamNotFound`."""
         known, end, outcome, stop = await self._engine.run(
             "watch", keys=self._keys(stream_id), args=["read", ""]
         )
@@ -197,7 +197,7 @@ class StreamLog:
         return StreamState(tail=end, outcome=_outcome(outcome), stop_requested=stop == b"1")
 
     async def request_stop(self, stream_id: StreamId) -> StreamState:
-        """Ask the producer to end an open stream; idempotent. Raises `StreamNotFound`."""
+        """Ask the producer of an open stream to end it; idempotent. Raises `StreamNotFound`."""
         known, end, outcome = await self._engine.run(
             "stop", keys=self._keys(stream_id), args=[self._feed.home, stream_id]
         )
@@ -208,10 +208,10 @@ class StreamLog:
         return StreamState(tail=end, outcome=_outcome(outcome), stop_requested=not outcome)
 
     async def delete(self, stream_id: StreamId) -> None:
-        """Forget a stream, events and all; nothing happens if there is none.
+        """Delete a stream with its events; does nothing if there is none.
 
-        A producer that still writes it is treated like one whose stream the store has lost: its
-        `still_owner` decides, so what it belongs to must be gone first.
+        To a producer that is still writing, the store has lost the stream: its `still_owner`
+        decides whether to write it again. So delete what the stream belongs to first.
         """
         await self._engine.run("delete", keys=self._keys(stream_id), args=[])
         tail = self._tails.get(stream_id)
@@ -219,13 +219,13 @@ class StreamLog:
             tail.lose()
 
     async def _fetch(self, keys: Keys, tail: Tail, after: int) -> list[bytes]:
-        """The next frames behind `after`, from this process if it has them, else from the log."""
+        """Return the next frames after `after`, from this process if possible, else the log."""
         if after >= tail.end:
             raise OffsetExpired("the log of this stream has gone back")
         if after >= tail.start:
             return tail.frames(after=after, limit=PAGE)
         frames = await self._page(keys, after=after)
-        # A push that arrived meanwhile must not be sent twice.
+        # The log may be ahead of the tail, which has to know all that viewers here have seen.
         return frames[: tail.end - after]
 
     def _stop_here(self, stream_id: StreamId) -> None:
@@ -234,9 +234,9 @@ class StreamLog:
             appender.stop_requested.set()
 
     async def _produced_elsewhere(self, appender: Appender) -> None:
-        """Another producer has taken over: viewers here go on with what that one writes."""
+        """Let viewers here go on with what the producer that has taken over writes."""
         if self._appenders.get(appender.stream_id) is not appender:
-            return  # it is a producer of this very process
+            return  # the other producer is in this process
         appender.tail.keep_all = False
         if self._engine.shared:
             await self._feed.follow(keys=appender.keys, tail=appender.tail)
@@ -272,7 +272,7 @@ class StreamLog:
 
 @asynccontextmanager
 async def serve_log(engine: Engine, options: LogOptions) -> AsyncGenerator[StreamLog]:
-    """A log over `engine`, with its tasks running."""
+    """Open a log over `engine`, with its tasks running."""
     log = StreamLog(engine, options)
     running = asyncio.create_task(log.run(), name="stream log")
     try:
@@ -284,7 +284,7 @@ async def serve_log(engine: Engine, options: LogOptions) -> AsyncGenerator[Strea
 
 @asynccontextmanager
 async def open_log(url: str, options: LogOptions) -> AsyncGenerator[StreamLog]:
-    """A log over the store at `url`, with its tasks running."""
+    """Open a log over the store at `url`, with its tasks running."""
     async with (
         open_engine(url, patience=options.timeout) as engine,
         serve_log(engine, options) as log,

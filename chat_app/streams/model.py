@@ -1,4 +1,4 @@
-"""The words of the durable log."""
+"""The values that the durable log takes and returns."""
 
 from dataclasses import dataclass
 from typing import Literal, NewType
@@ -13,7 +13,7 @@ class Outcome:
     """How a stream closed.
 
     Attributes:
-        code: For `failed`: the stable code of the error.
+        code: The stable code of the error, for `failed`.
     """
 
     kind: OutcomeKind
@@ -31,10 +31,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Neighbouring events, ready to be sent.
+    """Consecutive events, ready to send.
 
     Attributes:
-        last: The offset of the newest event in it: the consumer's next cursor.
+        last: The offset of its newest event: the consumer's next cursor.
         data: The events' SSE frames, in order.
     """
 
@@ -44,12 +44,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamState:
-    """What the log knows of a stream at one moment.
+    """The state of a stream at one moment.
 
     Attributes:
-        tail: The newest offset; 0 while there is no event.
+        tail: The newest offset; 0 while there are no events.
         outcome: None while the stream is open.
-        stop_requested: Somebody asked the producer to end it.
+        stop_requested: Whether the producer has been asked to end it.
     """
 
     tail: int

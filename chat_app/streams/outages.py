@@ -1,4 +1,4 @@
-"""A store that is away, as `LogUnavailable`."""
+"""Outages of the store, as `LogUnavailable`."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from redis.exceptions import RedisClusterException, RedisError
 from chat_app.errors import LogUnavailable
 
 STORE_ERRORS: tuple[type[Exception], ...] = (RedisError, RedisClusterException, OSError)
-"""What a store that does not answer looks like to those who use its client."""
+"""What a call to the store raises when the store does not answer."""
 
 
 @contextmanager
 def outages_translated() -> Generator[None]:
-    """Raise `LogUnavailable` for what the store's client raises."""
+    """Raise `LogUnavailable` in place of `STORE_ERRORS`."""
     try:
         yield
     except STORE_ERRORS as error:

@@ -1,4 +1,4 @@
-"""What the scripts publish, as it comes: one connection, any number of channels."""
+"""Receives what the scripts publish: any number of channels over one connection."""
 
 import asyncio
 import time
@@ -8,10 +8,10 @@ from chat_app.streams.outages import outages_translated
 
 
 class Subscription:
-    """Channels of one connection. Every method raises `LogUnavailable` when it is cut.
+    """The channels of one connection. Methods raise `LogUnavailable` when it is cut.
 
     Attributes:
-        heard: When the store last said anything, by the monotonic clock.
+        heard: When the store last sent anything, by the monotonic clock.
     """
 
     def __init__(self, line: Line, *, timeout: float) -> None:
@@ -20,17 +20,17 @@ class Subscription:
         self.heard = time.monotonic()
 
     async def add(self, *channels: str) -> None:
-        """Receive what is published on `channels`, from the moment that `next` tells of."""
+        """Subscribe to `channels`; `next` says when each subscription has begun."""
         await self._send("SUBSCRIBE", *channels)
 
     async def ping(self) -> None:
-        """Have the store say something, which moves `heard` if the connection lives."""
+        """Ask the store for an answer; it updates `heard` if the connection is alive."""
         await self._send("PING")
 
     async def next(self) -> tuple[str, bytes | None]:
-        """The next channel and what was published on it.
+        """Return the next message: its channel and its payload.
 
-        A payload of None says that the channel is subscribed from here on.
+        A payload of None means that the subscription to the channel begins here.
         """
         while True:
             with outages_translated():
@@ -43,7 +43,7 @@ class Subscription:
                 return message[1].decode(), None
 
     async def aclose(self) -> None:
-        """Close the connection; whoever waits for `next` is told by an error."""
+        """Close the connection; a pending `next` raises."""
         await self._line.aclose()
 
     async def _send(self, *command: str) -> None:

@@ -1,4 +1,4 @@
-"""The newest part of a stream, in this process, shared by everyone who looks at it."""
+"""The newest part of a stream, kept once per process for all its viewers."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from chat_app.streams.model import Outcome
 
 _KEPT = 1024
-"""Frames kept of a stream that is produced elsewhere; a viewer that lags more re-reads the log."""
+"""Frames kept of a stream produced elsewhere; a viewer that lags further reads the log."""
 
 
 class Tail:
-    """Frames up to the tail, and how to wait for more.
+    """The newest frames of a stream, and a way to wait for more.
 
-    A viewer holds a cursor, never a queue: what it has not taken yet costs nothing, however slow
-    it is. All viewers share the same frames.
+    A viewer holds a cursor, never a queue: however slow it is, what it has not taken yet costs
+    nothing. All viewers share the same frames.
 
     Attributes:
         end: The newest offset known here.
         outcome: None while the stream is open.
-        lost: The store has forgotten the stream and nobody has written it again.
-        merged: The beginning of the stream, compacted for a replay, and the offset it goes to.
-        merging: Held by whoever extends that.
+        lost: Whether the stream was given up: deleted, or lost by the store and not restored.
+        merged: An offset, and the stream up to it, compacted for replays.
+        merging: Held while `merged` is being extended.
     """
 
     def __init__(self, *, end: int = 0, outcome: Outcome | None = None) -> None:
@@ -29,26 +29,26 @@ class Tail:
         self.lost = False
         self.merged: tuple[int, list[bytes]] = (0, [])
         self.merging = asyncio.Lock()
-        self.keep_all = False  # the producer's own: it may have to publish them all again
+        self.keep_all = False  # it is a producer's, which may have to write them all again
         self._frames: list[bytes] = []
-        # One per viewer that is up to date: a set that keeps its order.
+        # An ordered set, one for each viewer that is up to date.
         self._listeners: dict[Callable[[], None], None] = {}
 
     @property
     def start(self) -> int:
-        """The cursor from which this process has every frame."""
+        """The lowest cursor after which this process has every frame."""
         return self.end - len(self._frames)
 
     @property
     def newest(self) -> bytes:
-        """The frame at `end`, if this process has it."""
+        """The frame at `end`, which must be in this process."""
         return self._frames[-1]
 
     def extend(self, frames: Sequence[bytes], *, last: int, outcome: Outcome | None = None) -> bool:
-        """Take the frames that end at offset `last`; what is known already is passed over.
+        """Add the frames that end at offset `last`, except those already known.
 
         Returns:
-            False if there is a gap between what is known and these frames: nothing was taken.
+            False, with nothing added, if there is a gap between what is known and these frames.
         """
         fresh = last - self.end
         if fresh > len(frames):
@@ -60,7 +60,7 @@ class Tail:
                 del self._frames[:-_KEPT]
         if outcome is not None:
             if last < self.end:
-                self.lose()  # the store went back, and the stream has ended otherwise than it was seen
+                self.lose()  # the store fell back, and the stream ended before what was seen here
                 return True
             self.outcome = outcome
         if fresh > 0 or outcome is not None:
@@ -68,7 +68,7 @@ class Tail:
         return True
 
     def append(self, frames: list[bytes], *, outcome: Outcome | None) -> None:
-        """Take what the producer of this process has just made durable."""
+        """Add what the producer in this process has just made durable."""
         self._frames += frames
         self.end += len(frames)
         self.outcome = outcome
@@ -76,39 +76,39 @@ class Tail:
             self._wake()
 
     def adopt(self, frames: list[bytes]) -> None:
-        """Become the tail of this process' own producer: hold the whole stream, and keep it."""
+        """Become the tail of a producer in this process: hold the whole stream, and keep it."""
         self._frames, self.end, self.keep_all = frames, len(frames), True
         self._wake()
 
     def skip(self, *, to: int) -> None:
-        """Know that the stream has got to `to`, and hold nothing: the log has it all."""
+        """Move the end to `to` without holding any frames: viewers read them from the log."""
         self._frames, self.end = [], to
         self._wake()
 
     def lose(self) -> None:
-        """Give the stream up: whoever waits for more of it will not get it here."""
+        """Give the stream up, and wake everyone who waits for more of it."""
         self.lost = True
         self._wake()
 
     def frames(self, *, after: int, limit: int | None = None) -> list[bytes]:
-        """The frames behind `after`, which must not lie before `start`."""
+        """Return the frames after offset `after`, which must not be below `start`."""
         begin = after - self.start
         return self._frames[begin:] if limit is None else self._frames[begin : begin + limit]
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever there is something new, until it is dismissed."""
+        """Call `listener` at each change, until it is dismissed."""
         self._listeners[listener] = None
 
     def dismiss(self, listener: Callable[[], None]) -> None:
-        """Call `listener` no more."""
+        """Stop calling `listener`."""
         self._listeners.pop(listener, None)
 
     def behind(self, cursor: int) -> bool:
-        """Whether there is something behind `cursor`, or nothing will ever be."""
+        """Return whether anything follows `cursor`, or nothing ever will."""
         return self.end > cursor or self.outcome is not None or self.lost
 
     async def beyond(self, cursor: int) -> None:
-        """Return when there is something behind `cursor`, or nothing will ever be."""
+        """Wait until anything follows `cursor`, or nothing ever will."""
         if self.behind(cursor):
             return
         waiter = asyncio.get_running_loop().create_future()

@@ -1,10 +1,10 @@
-"""The write side: every producer of this process, one flush at a time.
+"""The write side: all producers of this process, one flush at a time.
 
-While a flush is under way new events pile up; the next flush takes them all, and neighbouring
-text deltas of a stream become one event. An idle writer adds no delay. A busy one sends fewer,
-larger commands: the longer one takes with its delivery, the longer it waits for the next, up to
-40 ms, which nobody sees and which makes one event of the deltas that come meanwhile. The store's
-speed is the back-pressure.
+Events that arrive during a flush are taken by the next one, in which neighbouring text deltas of a
+stream become one event. An idle writer adds no delay. A busy one sends fewer, larger commands: the
+longer a flush and its delivery take, the longer the pause before the next, up to 40 ms. Nobody
+notices that pause, and the deltas that arrive during it become one event. The speed of the store is
+the back-pressure.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from chat_app.streams.engine import Engine
 _logger = logging.getLogger(__name__)
 
 _STREAMS_PER_FLUSH = 512
-# Seconds between the beginnings of two flushes; the first after a pause never waits. Between these
-# two, as long as it takes for flushes to have no more than a share of the time.
+# Seconds from the start of one flush to the start of the next; the first after a pause never waits.
+# Within these bounds the gap is long enough for flushes to take at most this share of the time.
 _SHORTEST_GAP, _LONGEST_GAP, _SHARE = 0.003, 0.04, 1 / 20
 _FIRST_RETRY, _LAST_RETRY = 0.05, 1.0  # seconds
 
@@ -44,26 +44,26 @@ class Writer:
         self._pulse = pulse.total_seconds()
         self._on_fenced = on_fenced
         self._lifetimes = (_ms(open_ttl), _ms(log_ttl))
-        self._dirty: dict[Appender, None] = {}  # a set that keeps its order
+        self._dirty: dict[Appender, None] = {}  # an ordered set
         self._work = asyncio.Event()  # set while something is dirty
         self._open: weakref.WeakSet[Appender] = weakref.WeakSet()  # each held by its producer
         self._last = 0.0  # when the last flush began, by the loop's clock
-        self._gap = _SHORTEST_GAP  # seconds from then to the next
-        self._asking: set[Appender] = set()  # the store has lost their streams: who may restore?
-        self._helping: set[asyncio.Task[None]] = set()  # ended by `run`
+        self._gap = _SHORTEST_GAP  # seconds from then to the next one
+        self._asking: set[Appender] = set()  # their stream is lost; who may restore it?
+        self._helping: set[asyncio.Task[None]] = set()  # cancelled by `run`
 
     def add(self, appender: Appender) -> None:
         """Flush for `appender` from now on, as long as its producer holds it."""
         self._open.add(appender)
 
     def wake(self, appender: Appender) -> None:
-        """Have `appender` asked what it wants written."""
+        """Include `appender` in one of the next flushes."""
         if appender not in self._dirty and appender not in self._asking:
             self._dirty[appender] = None
             self._work.set()
 
     async def run(self) -> None:
-        """Flush until cancelled; what the store did not answer is sent again when it is back."""
+        """Flush until cancelled; what the store does not answer is sent again until it does."""
         pulse = asyncio.create_task(self._beat(), name="stream pulse")
         try:
             await self._run()
@@ -74,10 +74,10 @@ class Writer:
             await asyncio.gather(*helping, return_exceptions=True)
 
     async def _beat(self) -> None:
-        """Ask now and then after streams whose model is silent.
+        """Flush streams whose model is silent every now and then.
 
-        So a store that has lost one is made to know it again, a stop whose message went astray is
-        heard, and a producer that was taken over learns of it.
+        An empty flush finds out whether the store has lost the stream, whether a stop was requested
+        whose message got lost, and whether another producer has taken over.
         """
         while True:
             await asyncio.sleep(self._pulse)
@@ -98,7 +98,7 @@ class Writer:
                     _logger.warning("%s; trying until it does", error)
                     for appender in list(self._open):
                         appender.outage.set()
-            except Exception:  # outermost frame of the task: without it no stream would go on
+            except Exception:  # outermost frame of the task: without it every stream would hang
                 _logger.exception("a flush failed; trying again")
             for appender in batch:
                 self.wake(appender)
@@ -132,22 +132,22 @@ class Writer:
         self._gap = min(max(_SHORTEST_GAP, taken / _SHARE), _LONGEST_GAP)
 
     def _help(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do `work` beside the flushes, none of which may wait for one stream alone."""
+        """Run `work` in its own task: no flush may wait for a single stream."""
         task = asyncio.create_task(work, name="stream help")
         self._helping.add(task)
         task.add_done_callback(self._helping.discard)
 
     async def _ask(self, appender: Appender) -> None:
-        """Find out whether this producer may write again what the store has lost.
+        """Restore the stream that the store has lost if this producer still owns it, else give up.
 
-        The store no longer knows; a producer that froze before it was taken over must not be the
-        first one to come back.
+        The store has forgotten the owner, and a producer that was frozen while another took over
+        must not be the first to restore the stream.
         """
         while True:
             try:
                 owner = await appender.still_owner()
                 break
-            except ChatNotFound as error:  # nobody's: the stream's chat is gone
+            except ChatNotFound as error:  # nobody owns it: the stream's chat is gone
                 _logger.info("stream %s is given up: %s", appender.stream_id, error)
                 owner = False
                 break

@@ -2,18 +2,18 @@
 --
 -- KEYS    for each stream: its state hash, its log
 -- ARGV    lifetime of an open stream in ms · lifetime of a closed one; then for each stream:
---         fencing token · offset of the first event · 1 to restore a state the store has lost,
---         else 0 · outcome ('' while open) · number of events n · n frames
+--         fencing token · offset of the first event · 1 to restore a stream that the store has
+--         lost, else 0 · outcome ('' while open) · number of events n · n frames
 -- Returns for each stream one of
---         ok      the events are in the log (also when they were there already: a retry)
---         stop    the same, and somebody has asked for the end of the stream
+--         ok      the events are in the log (also if an earlier try put them there)
+--         stop    the same, and a stop was requested
 --         fenced  a newer producer owns the stream; nothing was written
---         closed  the stream has ended before this; nothing was written
---         lost    the store has forgotten this producer, or the whole stream; nothing was written
---         gap     the log ends before the first event; nothing was written
+--         closed  the stream had already ended; nothing was written
+--         lost    the store has lost this token, or the whole stream; nothing was written
+--         gap     the log lacks events before the first one; nothing was written
 -- Atomic because token, events, outcome and the push to other processes must never be seen apart:
--- that is what fencing, dense offsets and "closed with the last event" rest on. The log's length
--- is the tail: offsets are dense and nothing is ever trimmed.
+-- fencing, dense offsets and closing with the last event depend on it. The log's length is the
+-- tail: offsets are dense and nothing is ever trimmed.
 -- The streams of one call share nothing: each has its own keys and its own reply.
 local call, number = redis.call, tonumber
 local open_ttl, closed_ttl = ARGV[1], ARGV[2]
@@ -24,9 +24,9 @@ local function read(key)
   return fields
 end
 
--- By the channels of those that watch a stream: what they are to be told, one message for all of
--- their streams. For each stream `<state key> <tail> <number of frames> <outcome>`, a blank line,
--- and the frames.
+-- The messages to publish, by the channels of the watching processes: one for all streams with the
+-- same watchers. It holds `<state key> <tail> <number of frames> <outcome>`, a blank line and the
+-- frames of each stream.
 local pushes = {}
 
 local replies = {}
@@ -53,7 +53,7 @@ for k = 1, #KEYS, 2 do
   elseif owner > token then
     status = 'fenced'
   elseif known.outcome then
-    -- A retry of the very close that landed is the same close.
+    -- A retry of the close that landed is not an error.
     if known.outcome ~= outcome or number(known.tail) ~= last then status = 'closed' end
   elseif first > tail + 1 then
     status = 'gap'

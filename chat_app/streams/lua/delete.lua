@@ -1,5 +1,5 @@
--- Forget streams, whatever their state.
+-- Delete streams, whatever their state.
 --
 -- KEYS    for each stream: its state hash, its log
--- Returns how many keys there were
+-- Returns how many keys existed
 return redis.call('DEL', unpack(KEYS))

@@ -1,9 +1,9 @@
--- Make a producer the owner of a stream: from here on no append with an older token lands.
+-- Make a producer the owner of a stream: from now on no append with an older token lands.
 --
 -- KEYS    state hash · log
 -- ARGV    fencing token · lifetime of an open stream in ms
 -- Returns {status, tail, stop flag}; status is ok, fenced (a newer producer owns it) or closed
--- Atomic so that the tail returned is the last one any older producer will ever write.
+-- Atomic so that no older producer ever writes beyond the returned tail.
 local tail = redis.call('XLEN', KEYS[2])
 local stop = redis.call('HGET', KEYS[1], 'stop') or '0'
 if redis.call('HGET', KEYS[1], 'outcome') then return {'closed', tail, stop} end

@@ -1,9 +1,9 @@
--- Read the state of a stream, and begin or end the pushes to a process.
+-- Read the state of a stream, and start or stop its pushes to a process.
 --
 -- KEYS    state hash · log
--- ARGV    what is to be done: 'read', 'watch' or 'leave' · channel of the process
+-- ARGV    'read', 'watch' or 'leave' · channel of the process
 -- Returns {known, tail, outcome, stop flag}: known is 0 when there is no such stream
--- Atomic so that every event is either below the returned tail or will be pushed.
+-- Atomic so that every event is either within the returned tail or will be pushed.
 if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, '', '0'} end
 local stop = redis.call('HGET', KEYS[1], 'stop') or '0'
 local outcome = redis.call('HGET', KEYS[1], 'outcome')
