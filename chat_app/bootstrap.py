@@ -1,4 +1,4 @@
-"""Settings → the opened parts of the application; the composition root's other half."""
+"""Open the parts of the application from its settings: half of the composition root."""
 
 import asyncio
 import gc
@@ -52,11 +52,11 @@ class Services:
     rates: Rates
 
 
-_opened: list[Services] = []  # the process' one set, while it is open
+_opened: list[Services] = []  # the only one of the process, while it is open
 
 
 def services() -> Services:
-    """The opened parts, for State classes, which Reflex makes and nobody can hand things to."""
+    """Return the opened parts, for State classes: Reflex creates them and passes nothing in."""
     if not _opened:
         msg = "the application has not started"
         raise RuntimeError(msg)
@@ -65,7 +65,7 @@ def services() -> Services:
 
 @contextmanager
 def serving(opened: Services) -> Generator[None]:
-    """Have `services` give these."""
+    """Let `services` return `opened` until the end of the block."""
     _opened.append(opened)
     try:
         yield
@@ -74,10 +74,10 @@ def serving(opened: Services) -> Generator[None]:
 
 
 def calm_the_collector() -> None:
-    """Have Python look for cyclic garbage a tenth as often, and not among what stays anyway.
+    """Make Python collect cyclic garbage far less often, and ignore the objects that exist now.
 
-    Delivering events makes many short-lived objects and hardly a cycle: with the defaults the
-    collector takes a tenth of a busy server's time to find next to nothing.
+    Delivering events creates many short-lived objects and hardly any cycles: with its defaults the
+    collector takes a tenth of a busy server's time and finds next to nothing.
     """
     gc.collect()
     gc.freeze()
@@ -86,9 +86,9 @@ def calm_the_collector() -> None:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncGenerator[Services]:
-    """Open everything, in the order in which it depends on each other; close it backwards.
+    """Open all parts in the order of their dependencies; close them in reverse.
 
-    A store that is away does not keep the application from starting: it is found when it is back.
+    The application starts even if the store is down, and uses it once it is back.
     """
     _logger.warning("%s", settings.summary())
     async with AsyncExitStack() as stack:
@@ -158,7 +158,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
 @asynccontextmanager
 async def _sweeping(sweep: Sweep, *, embedded: bool) -> AsyncGenerator[None]:
     if embedded:
-        await sweep.close_all()  # the streams of this process' predecessor
+        await sweep.close_all()  # the streams of the process before this one
     async with _running(sweep.run(), name="sweep"):
         yield
 
@@ -175,7 +175,7 @@ async def _running(work: Coroutine[None, None, None], *, name: str) -> AsyncGene
 
 @asynccontextmanager
 async def _models(settings: Settings) -> AsyncGenerator[Callable[[str], LLM]]:
-    """The model of each name; of an unknown one, which another setting knew, the default."""
+    """Open the models; yield a lookup by name, with the default for names no longer set."""
     demo = DemoLLM()
     async with AsyncExitStack() as stack:
         known: dict[str, LLM] = {DEMO_MODEL: demo}

@@ -1,9 +1,9 @@
 """Every setting, and the only place that reads the environment.
 
 A setting comes from an environment variable of the same name in capitals, or from a `.env` file
-in the working directory; the variable wins. A wrong value stops the start with a message that
-names the variable. The providers' own variables (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, …) are
-read by LiteLLM itself and may stand in `.env` too.
+in the working directory; the variable wins. An invalid value stops the application from starting,
+with a message that names the variable. LiteLLM itself reads the providers' own variables
+(`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, …), which may be in `.env` too.
 """
 
 import os
@@ -38,7 +38,7 @@ def _database_url(value: str) -> str:
 
 
 def _seconds(value: object) -> object:
-    """A bare number means seconds; anything else is left to pydantic (ISO 8601)."""
+    """Read a bare number as seconds; leave anything else to pydantic (ISO 8601)."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -57,7 +57,7 @@ Limit = Annotated[int, Field(ge=0)]
 
 
 class Settings(BaseSettings):
-    """What can be set, with the defaults that need no configuration at all."""
+    """Every setting, with a default: the application runs without any configuration."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """What can be chosen to answer; the first one does unless another is chosen."""
+        """The models to choose from; the first is the default."""
         return tuple(dict.fromkeys((self.chat_model, *self.chat_models)))
 
     @property
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
         return urlsplit(self.redis_url).scheme == "memory"
 
     def summary(self) -> str:
-        """One line for the start of the server's log; holds no secret."""
+        """Return one line for the start of the server's log, without secrets."""
         engine = "in-process engine" if self.embedded else f"Redis at {_public(self.redis_url)}"
         model = "the built-in demo model" if self.demo else self.chat_model
         return f"chat: {model} answers · {engine} · database {_public(self.database_url)}"
@@ -138,10 +138,10 @@ def load_settings() -> Settings:
     """Read the environment and `.env`.
 
     Raises:
-        InvalidSettings: A value cannot work; the message names each variable that is wrong.
+        InvalidSettings: A value is invalid; the message names each such variable.
     """
     load_dotenv(".env")
-    # LiteLLM fetches its price list over the network when it is imported, unless told otherwise.
+    # On import, LiteLLM fetches its price list over the network unless told otherwise.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
         return Settings()
@@ -154,9 +154,9 @@ def load_settings() -> Settings:
 
 
 def _public(url: str) -> str:
-    """`url` without user, password and query, which may hold secrets."""
+    """Return `url` without user, password and query, which may hold secrets."""
     scheme, _, rest = url.partition("://")
     place, _, query = rest.partition("?")
-    # Either that is a query, or the rest of a password that should have been percent-encoded.
+    # What follows `?` is a query, or part of a password that should be percent-encoded.
     shown = "…" if "@" in query else place.rpartition("@")[2]
     return f"{scheme}://{shown}"

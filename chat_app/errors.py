@@ -64,7 +64,7 @@ class InvalidOffset(StreamError):
     """A cursor that is not an offset of the stream.
 
     Attributes:
-        tail: The newest offset, when it is known: the highest cursor that makes sense.
+        tail: The newest offset, if known: the highest valid cursor.
     """
 
     code = "invalid_offset"
@@ -90,7 +90,7 @@ class LogUnavailable(StreamError):
     """The store behind the log does not answer.
 
     Attributes:
-        retry_after: When it makes sense to come back.
+        retry_after: How long to wait before trying again.
     """
 
     code = "log_unavailable"
@@ -101,13 +101,13 @@ class LogUnavailable(StreamError):
 
 
 class GenerationError(ChatAppError):
-    """A reply cannot be made, or not now."""
+    """A reply cannot be generated, or not now."""
 
     code = "generation_error"
 
 
 class TurnInProgress(GenerationError):
-    """The chat is being answered already.
+    """The chat is already being answered.
 
     Attributes:
         stream_id: The open stream: follow it, or stop it first.
@@ -127,10 +127,10 @@ class ProviderUnavailable(GenerationError):
 
 
 class ProviderThrottled(GenerationError):
-    """The model provider refuses for now: a rate limit or a quota.
+    """The model provider refuses requests for now: a rate limit or a quota.
 
     Attributes:
-        retry_after: What the provider asked for, if it said.
+        retry_after: How long the provider asks to wait, if it says.
     """
 
     code = "provider_throttled"
@@ -153,13 +153,13 @@ class AccessError(ChatAppError):
 
 
 class NotAuthenticated(AccessError):
-    """The request bears no valid identity."""
+    """The request has no valid identity."""
 
     code = "not_authenticated"
 
 
 class ForbiddenOrigin(AccessError):
-    """The page of another site sent the request."""
+    """A page of another site sent the request."""
 
     code = "forbidden_origin"
 
@@ -174,7 +174,7 @@ class RateLimited(AccessError):
     """Too many requests.
 
     Attributes:
-        retry_after: When the next request will be accepted.
+        retry_after: How long until the next request is accepted.
     """
 
     code = "rate_limited"
@@ -197,7 +197,7 @@ class PromptTooLarge(InvalidRequest):
 
 
 class ChatTooLong(InvalidRequest):
-    """The chat has as many messages as the server accepts; a new one can be begun."""
+    """The chat has as many messages as the server accepts; the user can start a new one."""
 
     code = "chat_too_long"
 
@@ -206,7 +206,7 @@ class DatabaseUnavailable(ChatAppError):
     """The database cannot be reached, is locked, or its files cannot be used.
 
     Attributes:
-        retry_after: When it makes sense to come back.
+        retry_after: How long to wait before trying again.
     """
 
     code = "database_unavailable"
@@ -217,6 +217,6 @@ class DatabaseUnavailable(ChatAppError):
 
 
 class InvalidSettings(ChatAppError):
-    """A setting that cannot work; the message names its variable."""
+    """A setting is invalid; the message names its variable."""
 
     code = "invalid_settings"

@@ -1,4 +1,4 @@
-"""How often somebody may ask, counted over all processes that share a store."""
+"""Rate limits, counted across all processes that share a store."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ from chat_app.identity.identity import Identity
 
 _logger = logging.getLogger(__name__)
 
-_PATIENCE = 0.5  # seconds a request is held up by a store that does not answer
-_BLIND = 5.0  # seconds nobody is counted after that
-_QUEUING = 2.0  # seconds a request waits for its turn to be counted, beyond the store's patience
+_PATIENCE = 0.5  # seconds a request waits for a store that does not answer
+_BLIND = 5.0  # seconds without counting after that
+_QUEUING = 2.0  # seconds a request waits for its turn to be counted, on top of the patience
 _COME_BACK = timedelta(seconds=1)
 
 Kind = Literal["prompts", "requests", "guests"]
@@ -29,12 +29,12 @@ Kind = Literal["prompts", "requests", "guests"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimits:
-    """What is allowed in a minute; 0 allows everything.
+    """What is allowed per minute; 0 means no limit.
 
     Attributes:
-        prompts: Of one user.
-        requests: Of one user, prompts included.
-        guests: New ones, from one address.
+        prompts: Per user.
+        requests: Per user, including prompts sent through the API.
+        guests: New guests per address.
     """
 
     prompts: int = 0
@@ -43,21 +43,21 @@ class RateLimits:
 
 
 class Rates:
-    """Counts what is asked, in a window that slides.
+    """Counts requests in a sliding window.
 
-    A store that does not answer refuses nobody: whether a prompt can be taken is not decided here.
-    A burst that the store answers, but not fast enough, is refused from its end: nobody gets past
-    the limits by asking more at once than can be counted.
+    While the store does not answer, every request is let through: whether a prompt can be accepted
+    is decided elsewhere. If it answers, but too slowly for a burst, the end of the burst is
+    refused: sending more at once than can be counted does not get around the limits.
 
     All methods raise:
-        RateLimited: Too much was asked; carries when to come back.
+        RateLimited: The limit is reached; carries `retry_after`.
 
     Args:
         storage: Where the counters are.
         limits: What is allowed.
-        patience: Seconds for one answer of the store.
-        queuing: Seconds to wait for those that are counted before; more than `patience`, so that
-            whoever waits for a store that is away is let through.
+        patience: Seconds to wait for one answer from the store.
+        queuing: Seconds a request waits for its turn to be counted; more than `patience`, so that
+            requests queued behind one that finds the store down are let through.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class Rates:
         self._patience = patience
         self._queuing = queuing
         self._blind_until = 0.0
-        # Each request in flight holds a connection; a burst must not open one for each.
+        # Counting a request takes a connection; a burst must not open one for each request.
         self._few = asyncio.Semaphore(16)
 
     async def prompt(self, identity: Identity) -> None:
-        """Count a prompt, or whatever else has the model asked."""
+        """Count a prompt, or any other request that calls the model."""
         await self._count("prompts", identity.user_id)
 
     async def request(self, identity: Identity) -> None:
@@ -114,7 +114,7 @@ class Rates:
             raise RateLimited(f"at most {item.amount} {kind} in a minute", retry_after=wait)
 
     async def _wait_after(self, item: RateLimitItem, who: str) -> timedelta | None:
-        """Count one more: how long to stay away, or None if it is allowed, or nobody knows."""
+        """Count one more; return how long to wait, or None if it is allowed or not countable."""
         try:
             async with asyncio.timeout(self._patience):
                 if await self._limiter.hit(item, who):
@@ -136,13 +136,13 @@ class Rates:
 async def open_rates(
     url: str, limits: RateLimits, *, prefix: str, patience: float = _PATIENCE
 ) -> AsyncGenerator[Rates]:
-    """Counters in the store at `url`; those of `memory://` are this process' own.
+    """Open counters in the store at `url`; for `memory://` they are this process's own.
 
     Args:
-        url: Of the store, as in the settings.
+        url: The URL of the store, as in the settings.
         limits: What is allowed.
-        prefix: Begins every key.
-        patience: Seconds for one answer of the store.
+        prefix: The start of every key.
+        patience: Seconds to wait for one answer from the store.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "memory":

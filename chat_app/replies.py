@@ -13,7 +13,12 @@ from chat_app.streams.model import Outcome, StreamId
 
 
 class Replies:
-    """The database as a producer sees it: `generation.assignment.ReplyStore`."""
+    """The database as a producer sees it; implements `generation.assignment.ReplyStore`.
+
+    Args:
+        streams: The stream rows.
+        on_first_answer: Called with each chat whose first reply is complete.
+    """
 
     def __init__(
         self,
@@ -21,17 +26,11 @@ class Replies:
         *,
         on_first_answer: Callable[[Identity, ChatId], None] | None = None,
     ) -> None:
-        """Use the database.
-
-        Args:
-            streams: The rows.
-            on_first_answer: Told of each chat whose first reply is complete.
-        """
         self._streams = streams
         self._on_first_answer = on_first_answer
 
     async def claim(self, identity: Identity, stream_id: StreamId) -> Assignment:
-        """Take the stream's generation over from whoever had it."""
+        """Take over the stream's generation from whoever had it."""
         claim = await self._streams.claim(identity, stream_id)
         return Assignment(
             token=claim.fencing_token,
@@ -46,17 +45,17 @@ class Replies:
         )
 
     async def durable_tail(self, identity: Identity, stream_id: StreamId) -> int:
-        """How far the log of an open stream is known to have been durable; 0 if that is unknown."""
+        """Return how far the log of an open stream was known to be durable; 0 if unknown."""
         return await self._streams.durable_tail(identity, stream_id)
 
     async def still_owner(self, identity: Identity, stream_id: StreamId, *, token: int) -> bool:
-        """Whether `token` is that of the newest claim."""
+        """Return whether `token` belongs to the newest claim."""
         return await self._streams.is_newest_claim(identity, stream_id, fencing_token=token)
 
     async def checkpoint(
         self, identity: Identity, stream_id: StreamId, *, token: int, text: str, tail: int
     ) -> None:
-        """Keep the text so far, in case both the producer and the log are lost."""
+        """Save the text so far, in case both the producer and the log are lost."""
         await self._streams.checkpoint(
             identity, stream_id, fencing_token=token, text=text, tail=tail
         )

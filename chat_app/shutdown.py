@@ -1,4 +1,4 @@
-"""What is done at once when the process is told to end."""
+"""What to do at once when the process is told to stop."""
 
 import asyncio
 import signal
@@ -13,13 +13,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def on_shutdown_signal(act: Callable[[], None]) -> Generator[None]:
-    """Have `act` called in the event loop at SIGTERM or SIGINT, beside what the server does.
+    """Call `act` in the event loop on SIGTERM or SIGINT, in addition to the server's handler.
 
-    The server stops only when its last response has ended, and a viewer's response ends with its
-    stream. So what ends them cannot wait for the end of the lifespan.
+    The server stops only after its last response, and a viewer's response lasts as long as its
+    stream. So whatever ends the responses cannot wait for the end of the lifespan.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are not ours to take: somebody else runs the loop, such as a test
+        yield  # signals are not ours: something else runs the loop, such as a test
         return
     loop = asyncio.get_running_loop()
     before: dict[signal.Signals, Any] = {}

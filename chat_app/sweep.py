@@ -1,4 +1,4 @@
-"""Every accepted prompt ends: what nobody works on is found and picked up, or closed."""
+"""Every accepted prompt ends: a stream that nobody works on is rescheduled or closed."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ _logger = logging.getLogger(__name__)
 
 _INTERVAL = timedelta(seconds=5)
 _PATIENCE = 4
-"""Checkpoints a generation may miss before it is scheduled again, and as often before it ends."""
+"""Checkpoints a generation may miss before it is rescheduled, and again before it is ended."""
 _MOMENT = timedelta(microseconds=1)  # the resolution of the database's times
 
 
@@ -31,8 +31,8 @@ class _Scheduled:
     """A stream that was scheduled because nobody seemed to work on it.
 
     Attributes:
-        since: When it was scheduled first, in seconds of a clock that never jumps.
-        last_sign: Its newest sign of life then; another one makes it a new case.
+        since: When it was first scheduled, by the monotonic clock.
+        last_sign: Its newest sign of life at that time; a different one makes it a new case.
     """
 
     since: float
@@ -40,22 +40,22 @@ class _Scheduled:
 
 
 class Sweep:
-    """Looks after open streams without a sign of life.
+    """Reschedules open streams that show no sign of life, and closes those that still show none.
 
-    The task queue redelivers what a dead worker leaves. This is for what the queue itself has
-    lost: a store that restarted empty, a process that died between its database and its queue.
+    The task queue redelivers what a dead worker leaves. The sweep is for what the queue itself has
+    lost: the store restarted empty, or a process died between writing to database and queue.
 
     A stream is interrupted only if this process has scheduled it and has then waited in vain, by a
-    clock that never jumps: what a generation that lives looks like after a change of the time, a
-    pause of the machine or of the database must not end it.
+    monotonic clock. After a clock change, or a pause of the machine or the database, a live
+    generation looks idle too, and must not be ended for that.
 
     Args:
         housekeeping: The database across users.
-        generations: Where a generation is scheduled; scheduling one that runs changes nothing.
-        checkpoint_interval: How often a living generation shows itself.
-        interval: Between two rounds.
-        clock: What time it is, as in the database.
-        monotonic: Seconds that passed since some moment.
+        generations: Schedules generations; scheduling one that runs changes nothing.
+        checkpoint_interval: How often a live generation shows a sign of life.
+        interval: The time between two rounds.
+        clock: The current time, as in the database.
+        monotonic: Seconds on a clock that never jumps.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Sweep:
         self._interval = interval.total_seconds()
         self._clock = clock
         self._monotonic = monotonic
-        self._scheduled: dict[StreamId, _Scheduled] = {}  # those idle in the last round
-        self._closed: dict[StreamId, Identity] = {}  # rows whose log is nobody's task yet
+        self._scheduled: dict[StreamId, _Scheduled] = {}  # idle in the last round
+        self._closed: dict[StreamId, Identity] = {}  # rows whose log is still to be scheduled
 
     async def close_all(self) -> None:
-        """Close every open stream as interrupted: their log and their producer are gone."""
+        """Close every open stream as interrupted; only for when all logs and producers are gone."""
         for stream in await self._housekeeping.open_streams(idle_since=self._clock()):
             await self._housekeeping.close_stream(stream.stream_id)
 
@@ -94,9 +94,9 @@ class Sweep:
             await asyncio.sleep(self._interval)
 
     async def once(self) -> None:
-        """One round: schedule what has missed its checkpoints, close what went on missing them.
+        """Run one round: schedule what has missed its checkpoints, close what still misses them.
 
-        Nothing is closed in a round in which the queue is away.
+        If the queue does not answer, the round closes nothing.
 
         Raises:
             LogUnavailable: The task queue does not answer.
@@ -109,8 +109,8 @@ class Sweep:
             del self._closed[stream_id]
 
     async def _schedule_idle(self) -> list[OpenStream]:
-        """Schedule every idle stream; return those for which that was done in vain."""
-        # A round that fails leaves nothing behind: whatever was away, all get their time again.
+        """Schedule every idle stream; return those that were scheduled before, in vain."""
+        # A round that fails forgets them all: whatever was down, every stream gets its time again.
         before, self._scheduled = self._scheduled, {}
         seen: dict[StreamId, _Scheduled] = {}
         given_up: list[OpenStream] = []
@@ -129,7 +129,7 @@ class Sweep:
         return given_up
 
     async def _interrupt(self, stream: OpenStream) -> None:
-        """Close the row of a stream nobody took up; its producer then only has to close the log."""
+        """Close the row of a stream nobody took up; a producer then has only the log to close."""
         idle_since = _last_sign(stream) + _MOMENT
         if await self._housekeeping.close_stream(stream.stream_id, idle_since=idle_since):
             _logger.warning("stream %s interrupted: nobody works on it", stream.stream_id)

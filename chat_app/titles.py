@@ -1,4 +1,4 @@
-"""Titles that a model makes: asked for once, after the first answer, beside everything else."""
+"""Titles made by a model: requested once, after the first answer, in the background."""
 
 import asyncio
 import logging
@@ -18,9 +18,9 @@ _logger = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(seconds=30)
 _AT_ONCE = 8
-"""More chats than that keep the title that the rule gave them."""
+"""Titles made at a time; further chats keep the title that the rule gave them."""
 _TOLD, _LISTENED = 2000, 200
-"""Characters of each message that the model is told, and of its answer that are read."""
+"""Characters of each message that the model gets, and of its answer that are read."""
 _LENGTH = 60
 _QUESTION = (
     "Give this conversation a title of two to six words, in its own language. "
@@ -35,9 +35,9 @@ class Titles:
 
     Args:
         chats: The chats.
-        chat_list: Where the title goes, unless the owner has named the chat meanwhile.
-        models: The model of a name.
-        patience: For the model's answer.
+        chat_list: Stores the title, unless the owner has renamed the chat meanwhile.
+        models: Returns the model with a given name.
+        patience: How long making a title may take.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Titles:
         self._chat_list = chat_list
         self._models = models
         self._patience = patience.total_seconds()
-        self._running: set[asyncio.Task[None]] = set()  # ended by `close`
+        self._running: set[asyncio.Task[None]] = set()  # cancelled by `close`
 
     @property
     def busy(self) -> bool:
@@ -60,7 +60,7 @@ class Titles:
         return bool(self._running)
 
     def ask(self, identity: Identity, chat_id: ChatId) -> None:
-        """Have a title made for a chat whose first answer is there; returns at once."""
+        """Start making a title for a chat that has its first answer; returns at once."""
         if len(self._running) >= _AT_ONCE:
             return
         task = asyncio.create_task(self._ask(identity, chat_id), name="title")
@@ -68,7 +68,7 @@ class Titles:
         task.add_done_callback(self._running.discard)
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel the titles that are being made."""
         running = list(self._running)
         for task in running:
             task.cancel()
@@ -97,7 +97,7 @@ class Titles:
 
 
 def plain_title(said: str) -> str:
-    """What a model said as a title: one line without decoration, of at most 60 characters."""
+    """Turn a model's answer into a title: one undecorated line of at most 60 characters."""
     lines = (line.strip(" \t#*_`\"'“”„«».") for line in said.splitlines())
     title = " ".join(next((line for line in lines if line), "").replace("\0", "").split())
     return title if len(title) <= _LENGTH else title[: _LENGTH - 1].rstrip() + "…"
@@ -109,7 +109,7 @@ def _prompt(chat: Chat) -> Prompt:
 
 
 async def _spoken(model: LLM, prompt: Prompt) -> str:
-    """The beginning of an answer; a model that goes on and on is not listened to."""
+    """Return the beginning of an answer; a model that goes on and on is cut off."""
     said = ""
     async with aclosing(model.stream(prompt)) as items:
         async for item in items:

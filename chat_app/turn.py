@@ -1,4 +1,4 @@
-"""What is told of a turn: that it was accepted, what there is of it, that it will stop."""
+"""What callers learn about a turn: that it was accepted, how to resume it, that it will stop."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from chat_app.streams.model import StreamId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A prompt that was accepted, or a reply that is made anew or continued.
+    """An accepted prompt, or a reply that is being regenerated or continued.
 
     Attributes:
         reply_id: The id the reply's message has, or will have.
-        created: False when the same had been accepted before: it is still one turn.
+        created: False if the same request was accepted before: it is still one turn.
     """
 
     chat_id: ChatId
@@ -27,9 +27,9 @@ class Resumed:
     """What there is to resume in a chat.
 
     Attributes:
-        stream_id: The chat's newest stream.
-        follower: Its events from the cursor on; None when the log has no more to say.
-        reply: For a closed stream: the message it ended in, if it ended in one.
+        stream_id: The stream: the chat's newest, or that of the turn that is followed.
+        follower: Its events after the cursor; None when the log has nothing to add.
+        reply: If there is no follower, the message that the stream ended in, if any.
     """
 
     stream_id: StreamId
@@ -42,7 +42,7 @@ class StopRequested:
     """A stop on its way to the producer.
 
     Attributes:
-        cursor: The newest offset when it was asked for; the end follows soon after.
+        cursor: The newest offset when the stop was requested; the end follows soon after.
     """
 
     stream_id: StreamId

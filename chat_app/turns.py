@@ -1,4 +1,4 @@
-"""One turn: a prompt and the reply to it. The page and the API both come through here."""
+"""A turn is a prompt and the reply to it; the page and the API both begin one here."""
 
 from collections.abc import Sequence
 
@@ -20,21 +20,22 @@ from chat_app.turn import Resumed, StopRequested, Turn
 
 
 class Turns:
-    """Begins, resumes and stops turns, each for the owner of the chat alone.
+    """Begins, resumes and stops turns, for the owner of the chat alone.
 
     Guarantees:
-      Once       a prompt sent again with the same message id is one turn.
+      Once       a prompt sent again with the same message id is the same turn.
       Whole      a turn begins with its stream and its generation, or not at all.
-      Lasting    a turn depends on no connection: only its end, or a stop, ends it.
+      Lasting    a turn depends on no connection: it ends by itself or by a stop.
 
-    Whatever begins one raises:
-        InvalidRequest: There is no text, or an id is not usable, or the model is not offered.
-        ChatNotFound: No such chat for this user; but an unknown one is a new chat to a new prompt.
-        TurnInProgress: The chat is being answered, and not this; carries the open stream.
-        LogUnavailable: The store does not answer; nothing was written, unless it was before.
+    Methods that begin a turn raise:
+        InvalidRequest: The text is empty, an id is invalid, or the model is not offered.
+        ChatNotFound: The user has no such chat; but a new prompt to an unknown chat creates it.
+        ChatTooLong, RateLimited: The chat has too many messages, the user too many open streams.
+        TurnInProgress: Something else in the chat is being answered; carries the open stream.
+        LogUnavailable: The store does not answer, or this server shuts down; nothing was added.
 
     Attributes:
-        models: Those that may be asked; the first answers by default.
+        models: The models that can be chosen; the first is the default.
     """
 
     def __init__(
@@ -53,10 +54,10 @@ class Turns:
         self._max_prompt_chars = max_prompt_chars
 
     async def ready(self) -> None:
-        """Return if a prompt would be taken now.
+        """Return if a prompt would be accepted now.
 
         Raises:
-            LogUnavailable: The store does not answer, or this server goes away.
+            LogUnavailable: The store does not answer, or this server is shutting down.
         """
         self._generations.stays()
         await self._log.ping()
@@ -76,12 +77,12 @@ class Turns:
 
         Args:
             identity: Who asks.
-            chat_id: The chat; an unknown one is a new chat.
-            message_id: Made by the client: the same one again is the same turn.
+            chat_id: The chat; it is created if it does not exist.
+            message_id: Chosen by the client; the same id again is the same turn.
             text: The prompt.
-            parent_id: The message it follows upon; None for one that begins the chat anew.
-            edited_id: The prompt beside which it goes, instead of a parent; that one stays.
-            model: What is to answer, if not what answers by default.
+            parent_id: The message it follows; None to begin the chat anew.
+            edited_id: Instead of a parent, the prompt that it edits; the old one stays beside it.
+            model: The model that answers, if not the default.
 
         Raises:
             PromptTooLarge: The text is longer than the server accepts.
@@ -107,15 +108,15 @@ class Turns:
         message_id: str | None = None,
         model: str | None = None,
     ) -> Turn:
-        """Have another reply made beside one that is there, which stays.
+        """Generate another reply beside an existing one, which stays.
 
-        While it is being made, the same again is the same turn.
+        While it is being generated, the same request is the same turn.
 
         Args:
             identity: Who asks.
             chat_id: The chat.
             message_id: The reply, or its prompt; None for the end of the active path.
-            model: What is to answer, if not what answers by default.
+            model: The model that answers, if not the default.
         """
         model = self._chosen(model)
         await self._log.ping()
@@ -132,17 +133,16 @@ class Turns:
         message_id: str | None = None,
         model: str | None = None,
     ) -> Turn:
-        """Go on with a reply that ended too early: the same message, in a new stream.
+        """Continue a reply that ended too early: the same message, in a new stream.
 
-        The stream holds the whole message, from its first event. While it is open, the same again
-        is the same turn. A reply that failed without a word is made anew.
+        The stream holds the whole message from its beginning. While it is open, the same request
+        is the same turn. A reply that failed without a word is generated anew.
 
         Args:
             identity: Who asks.
             chat_id: The chat.
             message_id: The reply; None for the end of the active path.
-            model: What is to answer where there is no word of it yet, if not what answers by
-                default; else the model stays.
+            model: As in `regenerate` if the reply is generated anew; else it keeps its model.
         """
         model = self._chosen(model)
         await self._log.ping()
@@ -169,7 +169,7 @@ class Turns:
         if begun.created:
             await self._start(identity, begun)
         elif stream.open and not stream.claimed:
-            # Whoever accepted it may have died before this, or not have learnt that it was saved.
+            # The process that accepted it may have died before this, or not know that it was saved.
             await self._schedule(identity, stream.id)
         return Turn(
             chat_id=stream.chat_id,
@@ -183,14 +183,14 @@ class Turns:
         try:
             await self._schedule(identity, stream.id)
         except LogUnavailable:
-            # The store went away since the ping. The caller will ask again.
+            # The store has failed since the ping. The caller will ask again.
             await self._chats.withdraw_turn(
                 identity, stream.chat_id, stream.id, shown_before=begun.shown_before
             )
             raise
 
     async def _schedule(self, identity: Identity, stream_id: StreamId) -> None:
-        """Have a stream produced; again, it changes nothing."""
+        """Have a stream produced; idempotent."""
         await self._log.create(stream_id)
         await self._generations.schedule(identity, stream_id)
 
@@ -202,23 +202,23 @@ class Turns:
         after: int | None = None,
         stream_id: StreamId | None = None,
     ) -> Resumed | None:
-        """The chat's newest stream from a cursor on, or what it ended in.
+        """Return the chat's newest stream from a cursor on, or the message it ended in.
 
         Args:
             identity: Who asks.
             chat_id: The chat.
             after: The offset of the last event the caller has. None asks for the message rather
-                than the events: compacted, and a finished reply as the message it is.
-            stream_id: The stream of that event, if the caller knows it: of another one they have
-                nothing, so `after` does not count.
+                than the events: an open stream compacted, a closed one as its message.
+            stream_id: The stream of that event, if the caller knows it; if another stream is the
+                newest, `after` is ignored.
 
         Returns:
             None when nothing was ever asked in this chat.
 
         Raises:
-            ChatNotFound: No such chat for this user.
-            InvalidOffset: The stream has not got to `after`.
-            LogUnavailable: The store does not answer; come back.
+            ChatNotFound: The user has no such chat.
+            InvalidOffset: The stream has not reached `after`.
+            LogUnavailable: The store does not answer; try again later.
         """
         stream = await self._chats.newest_stream(identity, ChatId(chat_id))
         if stream is None:
@@ -230,7 +230,7 @@ class Turns:
             try:
                 follower = await self._log.follow(stream.id, after=after or 0, compact=whole)
             except StreamNotFound as error:
-                # Accepted a moment ago, or the store restarted empty: its producer knows it.
+                # Accepted a moment ago, or lost by the store until its producer writes it again.
                 raise LogUnavailable("the stream is not there yet") from error
             return Resumed(stream_id=stream.id, follower=follower)
         return await self._resume_closed(identity, stream, after=after)
@@ -244,20 +244,20 @@ class Turns:
             except (StreamNotFound, OffsetExpired):
                 pass  # its log has expired; the message has not
             except InvalidOffset:
-                # Or the store came back with a copy from before its end.
+                # If the log is open, the store came back with a copy from before its end.
                 if (await self._log.state(stream.id)).outcome is not None:
                     raise
             else:
-                if not follower.closed:  # and whoever was to close it may be gone
+                if not follower.closed:  # its producer may have died before closing it
                     await self._generations.schedule(identity, stream.id, closed=True)
                 return Resumed(stream_id=stream.id, follower=follower)
         return await self._ended(identity, stream.chat_id, stream.id, stream.reply_id)
 
     async def follow(self, identity: Identity, turn: Turn) -> Resumed:
-        """All events of a turn that was accepted, byte for byte, from the first.
+        """Return all events of an accepted turn, byte for byte; its message if the log is gone.
 
         Raises:
-            LogUnavailable: The store has just lost the stream; come back.
+            LogUnavailable: The store does not answer or has just lost the stream; try again later.
         """
         try:
             follower = await self._log.follow(turn.stream_id)
@@ -271,19 +271,19 @@ class Turns:
     async def _ended(
         self, identity: Identity, chat_id: ChatId, stream_id: StreamId, reply_id: MessageId
     ) -> Resumed:
-        # Read after the stream was found to be closed: with the row its reply was saved.
+        # Read after the stream was found closed: its reply was saved with that, in one step.
         message = await self._chats.read_message(identity, chat_id, reply_id)
         return Resumed(stream_id=stream_id, follower=None, reply=message)
 
     async def stop(self, identity: Identity, chat_id: str) -> StopRequested | None:
-        """End the chat's open stream, keeping what there is; from any process; idempotent.
+        """Stop the chat's open stream from any process, keeping what was generated; idempotent.
 
         Returns:
             None when nothing is being answered.
 
         Raises:
-            ChatNotFound: No such chat for this user.
-            LogUnavailable: The store does not answer; the answer goes on.
+            ChatNotFound: The user has no such chat.
+            LogUnavailable: The store does not answer; the reply is not stopped.
         """
         stream = await self._chats.newest_stream(identity, ChatId(chat_id))
         if stream is None or not stream.open:

@@ -1,4 +1,4 @@
-"""What is done to a chat as a whole: another branch, another name, the end."""
+"""Operations on a whole chat: show another branch, rename it, delete it."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 
 _TITLE_LENGTH = 200
 TIME_TO_RESTORE = timedelta(seconds=30)
-"""How long a chat that was put away can be taken back; the page offers it for less."""
+"""How long a discarded chat can be restored; the page offers it for less."""
 _INTERVAL = timedelta(seconds=10)
 
 
@@ -26,9 +26,9 @@ def _now() -> datetime:
 
 
 class Upkeep:
-    """Looks after the chats of one user at a time.
+    """Changes and deletes chats, for one user at a time.
 
-    Every method raises `ChatNotFound` for a chat that is not the user's, or not there.
+    Every method raises `ChatNotFound` if the user has no such chat.
     """
 
     def __init__(self, *, chats: ChatRepository, log: StreamLog) -> None:
@@ -36,16 +36,16 @@ class Upkeep:
         self._log = log
 
     async def activate(self, identity: Identity, *, chat_id: str, message_id: str) -> None:
-        """Show the branch through a message, up to the newest message of that branch.
+        """Show the branch that holds a message, up to the newest message of that branch.
 
         Raises:
             InvalidRequest: The chat has no such message.
-            TurnInProgress: The chat is being answered, and shows that; carries the stream.
+            TurnInProgress: The chat is being answered, and has to show that; carries the stream.
         """
         await self._chats.activate(identity, ChatId(chat_id), message_id=MessageId(message_id))
 
     async def rename(self, identity: Identity, *, chat_id: str, title: str) -> None:
-        """Call a chat something else; its place in the list stays.
+        """Rename a chat; it keeps its place in the list.
 
         Raises:
             InvalidRequest: The title is empty, or longer than 200 characters.
@@ -60,7 +60,7 @@ class Upkeep:
         title: str | None = None,
         message_id: str | None = None,
     ) -> None:
-        """Rename a chat, show another branch, or both; a title that is refused changes nothing.
+        """Rename a chat, show another branch, or both; an invalid title changes nothing.
 
         Raises:
             InvalidRequest: See `rename` and `activate`.
@@ -73,9 +73,9 @@ class Upkeep:
             await self._chats.rename(identity, ChatId(chat_id), title=name)
 
     async def delete(self, identity: Identity, *, chat_id: str) -> None:
-        """Remove a chat, also one that is put away, with its messages, its streams and their logs.
+        """Delete a chat, discarded or not, with its messages, its streams and their logs.
 
-        What is being answered is stopped first; its producer ends without a trace.
+        An open stream is stopped first; its producer ends and leaves nothing behind.
 
         Raises:
             LogUnavailable: The store does not answer; the chat is still there.
@@ -85,7 +85,7 @@ class Upkeep:
         if newest is not None and newest.open:
             with suppress(StreamNotFound):  # nobody writes it yet, and nobody will
                 await self._log.request_stop(newest.id)
-        # The rows first: a producer that finds its log gone asks them whether to write it again.
+        # The rows first: a producer that finds its log gone checks them before it writes again.
         streams = await self._chats.delete(identity, ChatId(chat_id))
         try:
             for stream_id in streams:
@@ -102,16 +102,16 @@ def _clean(title: str) -> str:
 
 
 class Bin:
-    """Removes for good what was put away and not taken back.
+    """Deletes chats that were discarded and not restored in time.
 
-    A chat is put away in the database, so it is gone from every device at once; and removed by a
-    server, so it is gone for good whatever became of the page that did it.
+    A chat is discarded in the database, so it disappears from every device at once. It is deleted
+    by a server, so it goes for good whatever has become of the page that discarded it.
 
     Args:
-        upkeep: Removes.
+        upkeep: Deletes the chats.
         housekeeping: The database across users.
-        interval: Between two rounds.
-        clock: What time it is, as in the database.
+        interval: The time between two rounds.
+        clock: The current time, as in the database.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Bin:
         self._clock = clock
 
     async def run(self) -> None:
-        """Empty it again and again until cancelled."""
+        """Empty the bin at intervals until cancelled."""
         while True:
             try:
                 await self.empty()
@@ -139,10 +139,10 @@ class Bin:
             await asyncio.sleep(self._interval)
 
     async def empty(self) -> None:
-        """One round.
+        """Run one round.
 
         Raises:
-            LogUnavailable: The store does not answer; what is left comes next time.
+            LogUnavailable: The store does not answer; the rest follows in a later round.
         """
         before = self._clock() - TIME_TO_RESTORE
         for user_id, chat_id in await self._housekeeping.discarded_chats(before=before):
