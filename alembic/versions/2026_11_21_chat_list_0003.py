@@ -1,6 +1,6 @@
-"""Chats can be pinned, searched, read and put away; a title knows who chose it.
+"""Chats can be pinned, searched, marked as read and discarded; a title records who chose it.
 
-What was said before counts as read, and can be found.
+Existing chats count as read and are made searchable.
 """
 
 import json
@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo: a chat that was put away is there again."""
+    """Undo: discarded chats reappear."""
     with op.batch_alter_table("message") as message:
         message.drop_column("searchable")
     with op.batch_alter_table("chat") as chat:
@@ -43,7 +43,7 @@ def downgrade() -> None:
 
 
 def _make_searchable(connection: sa.Connection) -> None:
-    """Fill in, chat by chat, what the application writes from now on."""
+    """Fill in, chat by chat, what the application itself writes from now on."""
     chats = connection.execute(sa.text("SELECT key, title FROM chat")).all()
     for key, title in chats:
         connection.execute(

@@ -1,6 +1,6 @@
 """Messages form a tree, and a chat knows its active path.
 
-Every chat so far is a line: each message's parent is the one before it, the last one is the leaf.
+Every existing chat is a line: each message's parent is the one before it, the last is the leaf.
 """
 
 import sqlalchemy as sa
@@ -38,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo: the branches stay, one behind the other."""
+    """Undo: the messages of all branches stay, in the order of their positions."""
     with op.batch_alter_table("stream") as stream:
         stream.drop_column("tail")
     with op.batch_alter_table("message") as message:
