@@ -1,4 +1,4 @@
-"""Light or dark: as the system is, or as the reader likes it. The browser remembers."""
+"""Light or dark, as the system is set or the reader chooses. The browser remembers."""
 
 import reflex as rx
 from reflex.style import color_mode, set_color_mode
@@ -7,7 +7,7 @@ _MODES = {"system": "System", "light": "Light", "dark": "Dark"}
 
 
 def appearance_picker() -> rx.Component:
-    """Chooses between them."""
+    """A select for system, light or dark."""
     return rx.el.label(
         "Appearance",
         rx.el.select(

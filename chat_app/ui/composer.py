@@ -14,20 +14,21 @@ def _sent(
 
 
 class Composer(rx.Component):
-    """A text box that grows. Enter sends, Shift+Enter breaks the line; Send turns into Stop.
+    """A text box that grows. Enter sends, Shift+Enter starts a new line.
 
-    What is sent while an answer is written waits for its end, and longer if that is a mishap.
-    The text stays in it until `accepted` is the id it was sent under, over a refresh too. Up in an
-    empty box raises `chat:edit-last` on the window.
+    While an answer is being written, Send becomes Stop, and a prompt waits for the answer to end;
+    if the answer fails or is interrupted, the prompt stays in the box. A sent text is kept, even
+    across a refresh, until `accepted` is the id it was sent under. The up arrow in an empty box
+    dispatches `chat:edit-last` on the window.
     """
 
     library = _component.importable_path
     tag = "Composer"
 
     view: rx.Var[str]
-    """What the page shows: a prompt can be taken by a new chat, and by a chat that is there."""
+    """What the page shows; prompts can be sent from a new chat and from one that exists."""
     shown: rx.Var[str]
-    """The chat of which `answering` and `ended` tell; it may be one that the reader has left."""
+    """The chat that `answering` and `ended` describe; the reader may already have left it."""
     answering: rx.Var[bool]
     ended: rx.Var[str]
     accepted: rx.Var[str]
@@ -35,7 +36,7 @@ class Composer(rx.Component):
     max_chars: rx.Var[int]
 
     on_send: rx.EventHandler[_sent]
-    """Called with the chat ("" for a new one), the text, and the message id made for it."""
+    """Called with the chat id ("" for a new chat), the text, and the id made for the message."""
     on_stop: rx.EventHandler[rx.event.no_args_event_spec]
 
 

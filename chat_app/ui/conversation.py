@@ -17,29 +17,29 @@ from chat_app.ui.sidebar import SidebarState
 from chat_app.ui.trouble import NO_TROUBLE, STALE, Trouble, explain
 
 _FIRST, _STEP = 12, 60
-"""So many messages are shown at first, and more at a time as the reader goes back. All that is shown
-is sent with each change, and every frame of a growing answer costs a little for each."""
+"""How many messages are shown at first, and how many more each time the reader goes back. A change
+sends all that are shown, and each of them costs every frame of a growing answer a little."""
 
 
 class ConversationState(rx.State):
     """One chat, as the database has it. The text of a growing answer never passes through here.
 
-    Every handler reads the chat anew in the name of the visitor: what the browser sends is a wish,
-    never a fact. A wish says of which chat it is: when it comes, another one may be shown already.
+    Handlers reread the chat on the visitor's behalf: what the browser sends is a request, never a
+    fact. A request to change a chat names it, because by then another one may be shown.
 
     Attributes:
-        view: `loading` until the server has spoken, then `new`, `chat`, `not_found` or
+        view: `loading` until the server has replied, then `new`, `chat`, `not_found` or
             `unavailable`.
         shown_chat_id: The chat on the page; "" before the first prompt of a new one.
-        messages: The newest of the branch that is shown, at most `shown_at_most`.
-        earlier: How many there are before them.
-        shown_at: When something last happened in the chat, as far as is shown; ISO 8601.
+        messages: The newest messages of the branch that is shown, at most `shown_at_most`.
+        earlier: How many messages precede them.
+        shown_at: The chat's `updated_at` as of what is shown, in ISO 8601.
         ended: How the newest answer ended; "" while it is being written.
-        trouble: Why there is no whole answer.
-        send_trouble: Why the newest wish was refused.
+        trouble: Why the answer is missing or incomplete.
+        send_trouble: Why the newest request was refused, or that the chat could not be reread.
         owed_id: Id of the reply that is owed.
         accepted: Id of the newest prompt that became a turn.
-        refusals: How many wishes were refused.
+        refusals: How many requests were refused.
     """
 
     view: str = "loading"
@@ -66,7 +66,7 @@ class ConversationState(rx.State):
 
     @rx.event
     async def open_chat(self) -> None:
-        """Show the chat of the URL, and pick up its answer if one is open."""
+        """Show the chat that the URL names, and pick up its answer if one is open."""
         chat_id = _last_segment(self.router.url.path)
         if not chat_id:
             return await self.start_new_chat()
@@ -78,7 +78,7 @@ class ConversationState(rx.State):
 
     @rx.event
     async def keep_up(self) -> None:
-        """Show what has happened in the chat elsewhere, if the list has heard of something."""
+        """Reread the chat if the list has news of it, or if the last attempt failed."""
         if self.view == "unavailable":
             return await self.open_chat()
         heard = await self.get_state(SidebarState)
@@ -91,7 +91,7 @@ class ConversationState(rx.State):
 
     @rx.event
     async def send(self, chat_id: str, text: str, message_id: str) -> EventType[()] | None:
-        """Ask. The id makes a repeated request one turn, and without a chat one new chat."""
+        """Send a prompt. Its id makes a repeat the same turn and, without a chat, the same chat."""
         model = await self._chosen_model()
         place = GOING_ON if chat_id else ACTIVE
         chat_id = chat_id or message_id
@@ -112,7 +112,7 @@ class ConversationState(rx.State):
     async def edit(
         self, chat_id: str, edited_id: str, text: str, message_id: str
     ) -> EventType[()] | None:
-        """Ask in other words: beside the prompt that is there, which stays."""
+        """Send an edited prompt beside the original, which stays."""
         model = await self._chosen_model()
         return await self._begin(
             chat_id,
@@ -129,7 +129,7 @@ class ConversationState(rx.State):
 
     @rx.event
     async def regenerate(self, chat_id: str, message_id: str) -> EventType[()] | None:
-        """Have another reply made beside the one that is there, which stays."""
+        """Have another reply generated beside the existing one, which stays."""
         model = await self._chosen_model()
         return await self._begin(
             chat_id,
@@ -140,9 +140,9 @@ class ConversationState(rx.State):
 
     @rx.event
     async def continue_reply(self, chat_id: str, message_id: str) -> EventType[()] | None:
-        """Go on with a reply that ended too early, by the model that began it.
+        """Continue a reply that ended too early, with the model that began it.
 
-        Where there is no word of it, it is made anew, by the model that is chosen now.
+        A reply that has no text yet is generated anew, with the model that is chosen now.
         """
         model = await self._chosen_model()
         return await self._begin(
@@ -154,7 +154,7 @@ class ConversationState(rx.State):
 
     @rx.event
     async def show_branch(self, chat_id: str, message_id: str) -> None:
-        """Show the branch of the chat in which a message is."""
+        """Show the branch of the chat that contains a message."""
         identity = await self._visitor()
         if identity is None:
             return
@@ -167,7 +167,7 @@ class ConversationState(rx.State):
 
     @rx.event
     async def show_earlier(self) -> None:
-        """Show more of what was before."""
+        """Show more of the earlier messages."""
         identity = await self._visitor()
         if identity is None or not self.earlier:
             return
@@ -176,7 +176,7 @@ class ConversationState(rx.State):
 
     @rx.event
     async def stop(self, chat_id: str) -> None:
-        """End the answer that is being written; what there is of it stays."""
+        """Stop the answer that is being written; the partial answer stays."""
         identity = await self._visitor()
         if identity is None or not chat_id:
             return
@@ -187,9 +187,9 @@ class ConversationState(rx.State):
 
     @rx.event
     async def take_over(self, outcome: str, code: str) -> EventType[()] | None:
-        """The browser has seen the end of an answer: show what the database has.
+        """Show what the database has: the browser saw the stream end, or was refused it.
 
-        The two arguments are the browser's word and are not used; the database knows.
+        Both arguments are the browser's claim and are not used; the database knows.
         """
         identity = await self._visitor()
         if identity is None or not self.shown_chat_id:
@@ -199,7 +199,7 @@ class ConversationState(rx.State):
 
     @rx.event
     def dismiss(self) -> None:
-        """Take away the notice about a refused prompt."""
+        """Remove the notice about a refused request."""
         self.send_trouble = NO_TROUBLE
 
     async def _begin(
@@ -209,7 +209,7 @@ class ConversationState(rx.State):
         *,
         prompt_id: str = "",
     ) -> EventType[()] | None:
-        """Begin a turn, and show it to a reader who looks at its chat. If not, the page says why."""
+        """Begin a turn and show it if its chat is on the page; on a refusal, say why."""
         identity = await self._visitor()
         if identity is None:
             return None
@@ -225,13 +225,13 @@ class ConversationState(rx.State):
             return None
         if looked_at:
             self.send_trouble = NO_TROUBLE
-            self.shown_at_most = _FIRST  # who asks is at the end
+            self.shown_at_most = _FIRST  # a reader who asks is at the end
             await self._show(identity, chat_id)
         self.accepted = prompt_id or self.accepted
         return SidebarState.load_chats
 
     async def _visitor(self) -> Identity | None:
-        """Who asks; None when there is nothing left to do but to show why."""
+        """Identify the visitor; None if that fails: the handler then has nothing left to do."""
         try:
             identity = await identify(self)
         except DatabaseUnavailable as error:
@@ -240,15 +240,15 @@ class ConversationState(rx.State):
                 self.view = "unavailable"
             return None
         if identity is None:
-            self.refusals += 1  # what this was to grant is not granted
+            self.refusals += 1  # so that the browser waits no longer
         return identity
 
     async def _chosen_model(self) -> str | None:
-        """What is to answer; None for what answers by default."""
+        """Return the model that is to answer; None for the default."""
         return (await self.get_state(SessionState)).answering_model or None
 
     def _leave(self, chat_id: str = "") -> None:
-        """Take away what is shown, in favour of another chat."""
+        """Clear what is shown, to make way for another chat."""
         self.view, self.shown_chat_id = "loading", chat_id
         self.title = self.shown_at = self.ended = self.owed_id = ""
         self.messages = []
@@ -257,7 +257,7 @@ class ConversationState(rx.State):
         self.trouble = self.send_trouble = NO_TROUBLE
 
     async def _show(self, identity: Identity, chat_id: str, *, growing: bool = False) -> None:
-        """Read a chat and show it; `growing`: with all that is shown of it already."""
+        """Read a chat and show it; with `growing`, keep every message that is shown already."""
         try:
             chat = await services().chats.read_chat(identity, ChatId(chat_id))
         except ChatNotFound:

@@ -1,4 +1,4 @@
-"""What is said of an answer's beginning and end, to readers who cannot see it."""
+"""Announces that an answer has begun or ended, to readers who cannot see it."""
 
 import reflex as rx
 
@@ -6,9 +6,9 @@ _component = rx.asset(path="notices.jsx", shared=True)
 
 
 class Notices(rx.Component):
-    """A polite region for screen readers, a mark in the tab's title, and a notification if wanted.
+    """A polite live region, a mark in the tab's title and, if wanted, a notification.
 
-    The permission for notifications is asked for only after an answer has ended unseen.
+    Permission for notifications is requested only after an answer has ended unseen.
     """
 
     library = _component.importable_path

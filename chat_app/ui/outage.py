@@ -1,17 +1,17 @@
-"""That the server waits for its store or its database: what the page shows meanwhile."""
+"""What the page shows while the server waits for its store or its database."""
 
 import reflex as rx
 
 _component = rx.asset(path="outage.jsx", shared=True)
 
 OUTAGES = ("log_unavailable", "database_unavailable")
-"""Codes of the errors with which a prompt is refused during an outage."""
+"""Codes of the errors that refuse a prompt during an outage."""
 
 
 class Outage(rx.Component):
-    """Shows its children while an outage lasts; it goes by itself.
+    """Shows its children while an outage lasts, and removes them by itself.
 
-    The server is asked, at `/api/ready`, only while there is reason to doubt.
+    It asks `/api/ready`, but only while there is reason to doubt.
     """
 
     library = _component.importable_path
@@ -21,7 +21,7 @@ class Outage(rx.Component):
     refused: rx.Var[bool]
 
     on_over: rx.EventHandler[rx.event.no_args_event_spec]
-    """An outage is over during which a prompt was refused."""
+    """Called when an outage that had a prompt refused is over."""
 
 
 outage = Outage.create

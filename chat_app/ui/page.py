@@ -23,7 +23,7 @@ _META = [
 
 
 def add_pages(app: rx.App) -> None:
-    """Add `/` and `/chat/[chat_id]` to the application, and what they need of it: style, icon."""
+    """Add `/` and `/chat/[chat_id]` to the application, with their style sheets and icon."""
     _dress(app)
     app.add_page(
         _page(until_known=greeting()),
@@ -46,12 +46,12 @@ def _dress(app: rx.App) -> None:
     app.stylesheets += ["/chat.css", "/sidebar.css", "/conversation.css"]
     app.head_components.append(rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"))
     app.hydrate_fallback = _shell
-    # Reflex' own notice of a lost connection names internal addresses and covers the composer.
+    # Reflex's own notice of a lost connection names internal addresses and covers the composer.
     app.app_wraps.pop((5, "Overlay"), None)
 
 
 def _page(*, until_known: rx.Component) -> rx.Component:
-    """The page; both routes show the same, so that going from one to the other moves nothing."""
+    """The page, the same for both routes, so that nothing moves on the way between them."""
     return rx.el.div(
         session_gate(),
         sidebar(
@@ -71,7 +71,7 @@ def _page(*, until_known: rx.Component) -> rx.Component:
 
 
 def _shell() -> rx.Component:
-    """What the browser shows before any script has run: the frame, and no guess at its content."""
+    """What the browser shows before any script has run: the frame, without guessed content."""
     return rx.el.div(rx.el.div(class_name="sidebar max-md:hidden"), class_name=_FRAME)
 
 
@@ -79,7 +79,7 @@ def _header() -> rx.Component:
     return rx.el.header(
         _sidebar_button(),
         rx.el.h2(
-            # A name given in the list, by a model or on another device, is newest there.
+            # A title given in the list, by a model or on another device reaches the list first.
             rx.cond(
                 (SidebarState.open_title != "")
                 & (SidebarState.open_id == ConversationState.shown_chat_id),
@@ -100,7 +100,7 @@ def _header() -> rx.Component:
 
 
 def _sidebar_button() -> rx.Component:
-    """Opens the drawer; only on a narrow screen."""
+    """Opens the drawer; shown only on a narrow screen."""
     return rx.el.button(
         icon("M4 7h16", "M4 12h16", "M4 17h10"),
         type="button",
@@ -120,7 +120,7 @@ def _foot() -> rx.Component:
             refused=rx.Var.create(list(OUTAGES)).contains(ConversationState.send_trouble.code),
             on_over=ConversationState.dismiss,
         ),
-        rx.el.div(id="connection"),  # an answer puts here what is to be said of its own
+        rx.el.div(id="connection"),  # an answer puts notices about its connection here
         rx.cond(ConversationState.send_trouble.code != "", _send_trouble()),
         composer(
             view=ConversationState.view,
@@ -181,7 +181,7 @@ def _small_print() -> rx.Component:
     return rx.el.div(
         rx.match(
             SessionState.answering_model,
-            ("", "\u00a0"),  # keeps its line until the server has told
+            ("", "\u00a0"),  # keeps the line's height until the model is known
             (DEMO_MODEL, "The demo model answers. CHAT_MODEL sets a real one."),
             f"{SessionState.answering_name} can make mistakes. Check what matters.",
         ),

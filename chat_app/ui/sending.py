@@ -1,4 +1,4 @@
-"""The prompt that was sent and is not among the messages yet."""
+"""A prompt that was sent and is not among the messages yet."""
 
 import reflex as rx
 
@@ -7,7 +7,7 @@ _component = rx.asset(path="sent_prompt.jsx", shared=True)
 
 
 class SentPrompt(rx.Component):
-    """Shows a prompt from the moment it is sent until `accepted` is its id, or it is refused."""
+    """Shows a sent prompt until `accepted` is its id, it is refused, or no reply comes."""
 
     library = _component.importable_path
     tag = "SentPrompt"

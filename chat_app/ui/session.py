@@ -1,4 +1,4 @@
-"""Who looks at the page, and how a first visitor becomes somebody."""
+"""Who is looking at the page, and how a first visitor gets a session."""
 
 from http.cookies import CookieError, SimpleCookie
 
@@ -25,13 +25,13 @@ _REFUSALS = {
 
 
 class SessionState(rx.State):
-    """Whether the browser bears a session, which model answers it, and how much it may ask at once.
+    """Whether the browser has a session, which model answers it, and how long a prompt may be.
 
     Holds neither the token nor the user.
 
     Attributes:
-        model: What answers unless another one is chosen.
-        models: What can be chosen; the browser remembers what was: `chosen`.
+        model: The model that answers unless another is chosen.
+        models: The models to choose from; the browser remembers the choice as `chosen`.
     """
 
     model: str = ""
@@ -44,12 +44,12 @@ class SessionState(rx.State):
 
     @rx.var
     def answering_model(self) -> str:
-        """The model that answers the next prompt; the browser's word counts if it is offered."""
+        """The model that answers the next prompt: the one chosen, if it is offered."""
         return self.chosen if self.chosen in self.models else self.model
 
     @rx.var
     def offered(self) -> dict[str, str]:
-        """The models, each with what a reader calls it: the short name, if no other has the same."""
+        """The models and their names on the page: the short one, unless two models share it."""
         short = [short_name(model) for model in self.models]
         return {
             model: name if short.count(name) == 1 else model
@@ -58,22 +58,22 @@ class SessionState(rx.State):
 
     @rx.var
     def answering_name(self) -> str:
-        """What a reader calls that model."""
+        """The short name of that model."""
         return short_name(self.answering_model)
 
     @rx.event
     def choose_model(self, name: str) -> None:
-        """Have the prompts from now on answered by this model."""
+        """Have this model answer from now on."""
         self.chosen = name if name in self.models else ""
 
     @rx.event
     def note_refusal(self, cause: str) -> None:
-        """Say why there is no session, and what helps."""
+        """Say why there is no session, and what to do."""
         self.refusal, self.remedy = _REFUSALS.get(cause, _REFUSALS["server"])
 
 
 class SessionGate(rx.Component):
-    """Asks the API for a session as soon as it is mounted, then loads the page anew."""
+    """Asks the API for a session as soon as it is mounted, then reloads the page."""
 
     library = _gate.importable_path
     tag = "SessionGate"
@@ -82,13 +82,13 @@ class SessionGate(rx.Component):
 
 
 async def identify(state: rx.State) -> Identity | None:
-    """Tell on whose behalf an event is handled.
+    """Return the visitor on whose behalf an event is handled.
 
     The cookie is the one that came with the page's connection; it never leaves the server.
 
     Returns:
-        None when there is no valid session. The page then gets one and loads itself anew, so the
-        handler has nothing left to do.
+        None if there is no valid session. The page then gets one and reloads, so the handler has
+        nothing left to do.
     """
     session = await state.get_state(SessionState)
     try:
@@ -114,7 +114,7 @@ def _session_token(state: rx.State) -> str | None:
 
 
 def session_gate() -> rx.Component:
-    """What a visitor without a session gets: a session, or the reason why not."""
+    """Gets a visitor without a session one, or says why there is none."""
     return rx.cond(
         SessionState.missing,
         rx.fragment(

@@ -1,4 +1,4 @@
-"""The keys that work everywhere on the page."""
+"""Keyboard shortcuts that work everywhere on the page."""
 
 import reflex as rx
 
@@ -6,7 +6,7 @@ _component = rx.asset(path="shortcuts.jsx", shared=True)
 
 
 class Shortcuts(rx.Component):
-    """A button that opens the list of keys; while it is mounted, the keys work."""
+    """A button that opens the list of shortcuts; they work while it is mounted."""
 
     library = _component.importable_path
     tag = "Shortcuts"

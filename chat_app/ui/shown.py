@@ -1,4 +1,4 @@
-"""A chat as the page shows it, made from what the database tells."""
+"""A chat as the page shows it, derived from what the database has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ class ShownMessage:
 
     Attributes:
         reasoning: What the model thought before it answered.
-        thought_ms: How long that took; 0 if that is not known.
-        status: How it came to its end; "" while it is being written.
+        thought_ms: How long that took; 0 if unknown.
+        status: How it ended; "" while it is being written.
         live: Whether the browser has to follow `stream_id` to see it.
-        details: By which model, in what time, of what length.
-        continuable: Whether it ended too early, and the chat has not gone on since.
-        place: Which of the `places` messages at this place of the chat it is, from 1.
-        before: Id of the one at the same place made before it; "" if it is the first.
-        after: Id of the one made after it; "" if it is the last.
+        details: The model, the time it took, and the length.
+        continuable: Whether it ended too early and is still the last message.
+        place: Which of its `places` versions it is, from 1.
+        before: Id of the version made before it; "" for the first.
+        after: Id of the version made after it; "" for the last.
     """
 
     id: str
@@ -44,10 +44,10 @@ class ShownMessage:
 
 
 def unanswered_stream(chat: Chat) -> StreamRecord | None:
-    """The stream that owes the chat an answer, open or failed; None when nothing is owed.
+    """The stream that owes the chat an answer, open or closed; None if nothing is owed.
 
-    The rule of resuming: an answer is owed when the last message is the user's, or unfinished. One
-    that was to be made anew and came to nothing is owed beside the one that is there.
+    The rule for resuming: an answer is owed if the last message is the user's, or unfinished. A
+    regeneration that failed without a word is owed beside the existing reply.
     """
     stream = chat.newest_stream
     path = chat.active_path
@@ -66,7 +66,7 @@ def unanswered_stream(chat: Chat) -> StreamRecord | None:
 
 
 def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage]:
-    """The messages of a chat, and the answer that is being written at its place among them."""
+    """The messages on the chat's active path, ending with the answer that is being written."""
     live_id = stream.reply_id if stream is not None and stream.outcome is None else None
     path = chat.active_path
     siblings = _siblings(chat)
@@ -94,14 +94,14 @@ def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage
 
 
 def end_of(messages: list[ShownMessage], stream: StreamRecord | None) -> str:
-    """How the newest answer ended: as the stream that owes one did, else as the last message."""
+    """How the newest answer ended: how the stream that owes one did, or else the last message."""
     if stream is not None and stream.outcome is not None:
         return stream.outcome
     return messages[-1].status if messages else ""
 
 
 def trouble_of(stream: StreamRecord | None, messages: list[ShownMessage]) -> Trouble:
-    """Why there is no whole answer; a partial says by itself that it was stopped or cut off."""
+    """Why the answer is missing or incomplete; a stopped or interrupted partial says so itself."""
     if stream is None or stream.outcome not in MISHAPS:
         return NO_TROUBLE
     if stream.outcome != "failed" and messages[-1].id == stream.reply_id:
@@ -115,10 +115,10 @@ def reasoning_of(message: Message) -> str:
 
 
 def details_of(meta: Mapping[str, Any]) -> str:
-    """By which model, in what time, of what length; as much of it as is known.
+    """The model, the time it took, and the length, as far as they are known.
 
     Args:
-        meta: What is known of the making of a reply: `Message.meta`.
+        meta: What is known about how a reply was made: `Message.meta`.
     """
     told = [short_name(meta["model"])] if "model" in meta else []
     if "duration_ms" in meta:
@@ -129,7 +129,7 @@ def details_of(meta: Mapping[str, Any]) -> str:
 
 
 def short_name(model: str) -> str:
-    """What a reader calls a model: its name without its provider's."""
+    """A model's name without its provider's."""
     return model.rpartition("/")[2]
 
 
@@ -149,7 +149,7 @@ def _shown(message: Message, siblings: list[MessageId], *, is_last: bool) -> Sho
 
 
 def _siblings(chat: Chat) -> dict[MessageId | None, list[MessageId]]:
-    """What follows upon each message, in the order of making, with the reply under way."""
+    """The children of each message, oldest first, including the reply being written."""
     children: dict[MessageId | None, list[MessageId]] = {}
     for message in chat.messages:
         children.setdefault(message.parent_id, []).append(message.id)

@@ -1,4 +1,4 @@
-"""The list of chats beside the conversation: what it shows, and what is done to a chat as a whole."""
+"""The list of chats beside the conversation: what it shows, and actions on a whole chat."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -21,23 +21,23 @@ _PAGE, _MOST_PINNED = 50, 100
 _LONGEST_QUERY = 200
 SIDEBAR_ID = "sidebar"
 
-# The sidebar is a popover on a narrow screen; on a wide one hiding it does nothing.
+# The sidebar is a popover on a narrow screen; on a wide one, hiding it does nothing.
 _CLOSE = f"document.getElementById('{SIDEBAR_ID}').hidePopover()"
 
 
 class SidebarState(rx.State):
     """The visitor's chats, newest first.
 
-    What one change sends is one page: the others are in a variable of their own.
+    A change sends one page: the others are in a variable of their own.
 
     Attributes:
-        recent: The first page of those that are not pinned; `earlier` are the pages behind it.
-        more: Whether there are chats behind those.
-        rounds: How often the page has been told the news.
+        recent: The first page of those that are not pinned; `earlier` has the pages after it.
+        more: Whether there are chats after those.
+        rounds: How often `sync` has run.
         found: What the search for `found_for` has found.
         open_id: The chat that is open. If it is in the list, `open_title` is its newest title, and
-            `open_at` when something last happened in it, as ISO 8601; else both are "".
-        discarded_id: The chat that was deleted last; it can be taken back until `discarded_until`.
+            `open_at` its `updated_at` in ISO 8601; otherwise both are "".
+        discarded_id: The chat that was deleted last; it can be restored until `discarded_until`.
     """
 
     pinned: rx.Field[list[ListedChat]] = rx.field(default_factory=list)
@@ -60,14 +60,14 @@ class SidebarState(rx.State):
 
     @rx.event
     async def load_chats(self) -> None:
-        """Read the beginning of the list anew."""
+        """Reread the beginning of the list."""
         if datetime.now(UTC) > self.discarded_until:
             self.let_go(self.discarded_id)  # the page that would have done it was closed
         await self._read()
 
     @rx.event
     async def sync(self) -> None:
-        """Tell the news: what has changed, on whatever device or by whatever end of an answer."""
+        """Bring the list up to date: other devices and ending answers change it too."""
         await self._read()
         self.rounds += 1
 
@@ -90,7 +90,7 @@ class SidebarState(rx.State):
 
     @rx.event
     async def search(self, query: str) -> None:
-        """Find chats by their titles and by what was said in them."""
+        """Find chats by their titles and their messages."""
         identity = await self._asking()
         if identity is None:
             return
@@ -104,17 +104,17 @@ class SidebarState(rx.State):
 
     @rx.event
     async def mark_seen(self, chat_id: str) -> None:
-        """The reader has the chat before their eyes."""
+        """Mark a chat as read: the reader is looking at it."""
         await self._change(lambda who: services().chat_list.mark_read(who, ChatId(chat_id)))
 
     @rx.event
     async def rename_chat(self, chat_id: str, title: str) -> None:
-        """Call a chat something else."""
+        """Give a chat another title."""
         await self._change(lambda who: services().upkeep.rename(who, chat_id=chat_id, title=title))
 
     @rx.event
     async def pin_chat(self, chat_id: str, pinned: bool) -> None:
-        """Keep a chat before all others, or no longer."""
+        """Pin a chat above the others, or unpin it."""
         if pinned and len(self.pinned) >= _MOST_PINNED:
             self.trouble = explain("too_many_pinned")
             return
@@ -124,7 +124,7 @@ class SidebarState(rx.State):
 
     @rx.event
     async def discard_chat(self, chat_id: str) -> None:
-        """Delete a chat; for a moment it can be taken back."""
+        """Delete a chat; for a short time it can be restored."""
         title = next((c.title for c in self._listed_chats() if c.id == chat_id), "The chat")
         if await self._change(lambda who: services().chat_list.discard(who, ChatId(chat_id))):
             self.discarded_id, self.discarded_title = chat_id, title
@@ -132,7 +132,7 @@ class SidebarState(rx.State):
 
     @rx.event
     async def restore_chat(self, chat_id: str) -> None:
-        """Take back a chat that was just deleted."""
+        """Restore a chat that was just deleted."""
         self.let_go(chat_id)
         await self._change(
             lambda who: services().chat_list.restore(who, ChatId(chat_id)),
@@ -141,13 +141,13 @@ class SidebarState(rx.State):
 
     @rx.event
     def let_go(self, chat_id: str) -> None:
-        """The time to take a deleted chat back is over, or it was taken back."""
+        """Stop offering a deleted chat back: the time is over, or it was restored."""
         if self.discarded_id == chat_id:
             self.discarded_id = self.discarded_title = ""
 
     @rx.event
     def dismiss_trouble(self) -> None:
-        """Take away the notice about what could not be done."""
+        """Remove the notice about what could not be done."""
         self.trouble = NO_TROUBLE
 
     async def _visitor(self) -> Identity | None:
@@ -157,7 +157,7 @@ class SidebarState(rx.State):
             return None  # the conversation says what is wrong
 
     async def _asking(self) -> Identity | None:
-        """Who asks for something; None when nobody knows, or it is too much."""
+        """Identify the visitor and count the request; None if unknown, or over the limit."""
         identity = await self._visitor()
         try:
             if identity is not None:
@@ -170,7 +170,7 @@ class SidebarState(rx.State):
     async def _change(
         self, change: Callable[[Identity], Awaitable[None]], *, gone: Trouble = NO_TROUBLE
     ) -> bool:
-        """Do it and show the list; whether it was done. `gone`: what to say of a missing chat."""
+        """Make a change and reread the list; say if it was made. `gone` explains a missing chat."""
         identity = await self._asking()
         if identity is None:
             return False
@@ -195,11 +195,11 @@ class SidebarState(rx.State):
             pinned = await chats.list_chats(identity, limit=_MOST_PINNED, pinned=True)
             page = await chats.list_chats(identity, limit=_PAGE, pinned=False)
         except ChatAppError:
-            return  # the list is no reason to disturb; the conversation says what is wrong
+            return  # the list stays quiet; the conversation says what is wrong
         self._show(list(map(listed, pinned.chats)), list(map(listed, page.chats)), page.next)
 
     def _show(self, pinned: list[ListedChat], recent: list[ListedChat], after: str | None) -> None:
-        """Put a new first page before the pages that were loaded; send only what has changed."""
+        """Put a new first page before the pages loaded so far; send only what has changed."""
         begun = bool(self.earlier) and after is not None
         earlier = behind(recent, [*self.recent, *self.earlier], but=pinned) if begun else []
         if pinned != self.pinned:
@@ -227,8 +227,8 @@ def sidebar(
 
     Args:
         foot: What stands below it.
-        shown_at: Of when what is shown of the open chat is, as ISO 8601: later is not seen yet.
-        on_news: What is done each time the list has been read anew.
+        shown_at: The open chat's `updated_at` as of what is shown: anything later is unseen.
+        on_news: What to do each time the list has been reread.
     """
     return rx.el.aside(
         rx.el.div(

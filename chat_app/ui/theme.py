@@ -1,4 +1,4 @@
-"""The look that several parts of the page share; colours and measures are in assets/chat.css."""
+"""Styles that several parts of the page share; colours and sizes are in assets/chat.css."""
 
 import reflex as rx
 from reflex_components_core.react_router.dom import ReactRouterLink
@@ -23,7 +23,7 @@ PRIMARY_LINK = (
 
 
 class PageLink(ReactRouterLink):
-    """A link inside the application; the page that is open bears `aria-current="page"`."""
+    """A link inside the application; it has `aria-current="page"` while its page is open."""
 
     tag = "NavLink"
     alias = "PageLink"
@@ -35,7 +35,7 @@ page_link = PageLink.create
 
 
 def icon(*paths: str, size: int = 18) -> rx.Component:
-    """A line drawing on a 24 × 24 grid, hidden from screen readers: its button bears the name."""
+    """A line drawing on a 24 × 24 grid, hidden from screen readers: its button has the name."""
     return rx.el.svg(
         *(rx.el.path(d=path) for path in paths),
         width=str(size),

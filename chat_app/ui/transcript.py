@@ -1,4 +1,4 @@
-"""How a conversation looks: its messages, and what stands in their place."""
+"""How a conversation looks: its messages, and what is shown in their place."""
 
 import reflex as rx
 
@@ -13,7 +13,7 @@ _scroll_area = rx.asset(path="scroll_area.jsx", shared=True)
 
 
 class ScrollArea(rx.Component):
-    """A column that stays at its end while the reader is there, and else where it was left."""
+    """A column that stays at its end while the reader is there, and otherwise stays put."""
 
     library = _scroll_area.importable_path
     tag = "ScrollArea"
@@ -23,14 +23,14 @@ class ScrollArea(rx.Component):
     earlier: rx.Var[int]
 
     on_earlier: rx.EventHandler[rx.event.no_args_event_spec]
-    """Called when the reader gets near the beginning of what is shown, and there is more."""
+    """Called when earlier messages are needed, e.g. because the reader nears the first one."""
 
 
 def conversation(*, until_known: rx.Component) -> rx.Component:
     """Everything between the page's header and the composer.
 
     Args:
-        until_known: What is shown until the server has told what there is.
+        until_known: What is shown until the server says what there is.
     """
     return ScrollArea.create(
         notices(
@@ -64,7 +64,7 @@ def conversation(*, until_known: rx.Component) -> rx.Component:
 
 
 def skeleton() -> rx.Component:
-    """The shape of a conversation."""
+    """A placeholder in the shape of a conversation."""
     widths = ("w-2/5 self-end h-10 !rounded-3xl", "w-11/12", "w-full", "w-10/12", "w-7/12")
     return rx.el.div(
         *(rx.el.div(class_name=f"skeleton h-4 {width}") for width in widths),
@@ -211,7 +211,7 @@ def _failure() -> rx.Component:
 
 
 def greeting() -> rx.Component:
-    """What an empty page says."""
+    """What an empty page shows."""
     return _centred(
         rx.el.h1("What would you like to know?", class_name="text-2xl font-semibold text-balance"),
         rx.el.p(

@@ -1,4 +1,4 @@
-"""What went wrong, in words for the reader: the cause, and what helps."""
+"""What went wrong, in words for the reader: the cause, and what to do."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ STALE = Trouble(
     cause="The chat cannot be read right now.",
     remedy="What you see may not be the newest.",
 )
-"""A chat that is shown could not be read anew."""
+"""The chat on the page could not be reread."""
 
 _WORDS = {
     "turn_in_progress": (
@@ -56,6 +56,6 @@ _UNKNOWN = ("Something went wrong on the server.", "Ask again; if it stays, tell
 
 
 def explain(code: str | None) -> Trouble:
-    """Put an error code into words; an unknown one gets general words and keeps its code."""
+    """Put an error code into words; an unknown code is kept and gets general words."""
     cause, remedy = _WORDS.get(code or "", _UNKNOWN)
     return Trouble(code=code or "internal_error", cause=cause, remedy=remedy)

@@ -1,4 +1,4 @@
-"""What a reader wants of the server, and sees at once that it was asked for."""
+"""Buttons that ask the server for something, and show at once that they did."""
 
 import reflex as rx
 
@@ -6,7 +6,7 @@ _component = rx.asset(path="wish.jsx", shared=True)
 
 
 class WishButton(rx.Component):
-    """A button that is busy from the click until the server has spoken; one on the page at a time."""
+    """A button that is busy from the click until the server replies; one on the page at a time."""
 
     library = _component.importable_path
     tag = "WishButton"
@@ -14,7 +14,7 @@ class WishButton(rx.Component):
     wish: rx.Var[str]
 
     on_click: rx.EventHandler[rx.event.no_args_event_spec]
-    """Called unless a wish is pending."""
+    """Called on a click unless a wish is pending."""
 
 
 wish_button = WishButton.create

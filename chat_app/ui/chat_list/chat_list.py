@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-# The modules import one another by relative path: each has to be where the component is.
+# The modules import one another by relative path, so all of them must be beside the component.
 for _name in ("chat_line.jsx", "chat_menu.jsx", "chat_search.jsx", "undo.jsx"):
     rx.asset(path=_name, shared=True)
 _component = rx.asset(path="chat_list.jsx", shared=True)
@@ -19,10 +19,10 @@ def _id_and_pinned(chat_id: rx.Var[str], pinned: rx.Var[bool]) -> tuple[rx.Var[s
 
 
 class ChatListView(rx.Component):
-    """The chats in groups by the reader's own days, with search, rename, pin, export and delete.
+    """The chats grouped by day, with search, rename, pin, export and delete.
 
-    What belongs to the browser happens there: the days, the menus, the focus, the time to take a
-    deleted chat back. While the tab is visible it asks for news every few seconds.
+    The browser handles what is its own: the reader's time zone, the menus, the focus, the time to
+    restore a deleted chat. While the tab is visible, it asks for news every few seconds.
     """
 
     library = _component.importable_path
@@ -34,9 +34,9 @@ class ChatListView(rx.Component):
     earlier: rx.Var[list[Any]]
     more: rx.Var[bool]
     shown_at: rx.Var[str]
-    """Of when what is shown of the open chat is: what is later is not seen yet."""
+    """The open chat's `updated_at` as of what is shown: anything later is unseen."""
     rounds: rx.Var[int]
-    """Grows with each answer to `on_sync`."""
+    """Grows with each reply to `on_sync`."""
     found: rx.Var[list[Any]]
     found_for: rx.Var[str]
     """The query that `found` answers."""
@@ -52,7 +52,7 @@ class ChatListView(rx.Component):
     on_discard: rx.EventHandler[rx.event.passthrough_event_spec(str)]
     on_restore: rx.EventHandler[rx.event.passthrough_event_spec(str)]
     on_let_go: rx.EventHandler[rx.event.passthrough_event_spec(str)]
-    """The time to take a chat back is over."""
+    """Called when a deleted chat can no longer be restored."""
 
 
 chat_list = ChatListView.create

@@ -11,8 +11,8 @@ class ListedChat:
     """A chat as a line of the list.
 
     Attributes:
-        updated_at: When something last happened in it, as ISO 8601; the browser knows what day
-            that was for its reader.
+        updated_at: When something last happened in it, in ISO 8601; the browser knows which day
+            that was for the reader.
     """
 
     id: str
@@ -38,12 +38,12 @@ def listed(chat: ChatSummary) -> ListedChat:
 def behind(
     first: Sequence[ListedChat], known: Iterable[ListedChat], *, but: Iterable[ListedChat]
 ) -> list[ListedChat]:
-    """Those of the `known` lines that come behind a first page that was read anew.
+    """The `known` lines that come after a first page that has been reread.
 
     Args:
         first: That page.
-        known: What was listed before, in order.
-        but: What is listed elsewhere.
+        known: The lines listed so far, in order.
+        but: The lines listed elsewhere.
     """
     shown = {chat.id for chat in [*first, *but]}
     oldest = first[-1].updated_at if first else ""

@@ -1,4 +1,4 @@
-"""A message in the browser: prompts, and answers that grow, attached to their stream by HTTP."""
+"""Messages in the browser: prompts, and answers that follow their stream over HTTP."""
 
 from chat_app.ui.live_answer.answer import answer, prompt
 

@@ -3,7 +3,7 @@
 import reflex as rx
 from reflex_base.components.component import field
 
-# The modules import one another by relative path: each has to be where the component is.
+# The modules import one another by relative path, so all of them must be beside the component.
 for _name in (
     "stream_client.js",
     "attach.js",
@@ -34,11 +34,11 @@ def _edited(
 class Answer(rx.Component):
     """One answer, stored or being written.
 
-    While `live` is true it follows the stream of the chat over HTTP by itself, through cuts and
-    reconnections: deltas never pass through State. When it turns false the stored text takes over
-    in the same instance; the two render alike.
+    While `live` is true, it follows the chat's stream over HTTP by itself, through cuts and
+    reconnections: deltas never pass through State. When `live` turns false, the stored text takes
+    over in the same instance; the two render alike.
 
-    Key it by the message id, or an answer that ends is built anew.
+    Use the message id as its key, or it is rebuilt when the answer ends.
     """
 
     library = _answer.importable_path
@@ -63,20 +63,20 @@ class Answer(rx.Component):
     after: rx.Var[str]
 
     on_settled: rx.EventHandler[_outcome_and_code]
-    """The stream has closed, or was refused; each is told once: outcome and code ("" for none)."""
+    """Called once when the stream closes, and once per refusal: outcome and code ("" for none)."""
     on_status: rx.EventHandler[rx.event.passthrough_event_spec(str)]
-    """The connection's status has changed: streaming, reconnecting, disconnected, done, …"""
+    """Called when the status changes: streaming, reconnecting, disconnected, done, …"""
 
     on_continue: rx.EventHandler[rx.event.passthrough_event_spec(str)]
     """Called with the id of the answer."""
     on_regenerate: rx.EventHandler[rx.event.passthrough_event_spec(str)]
-    """Called with the id of the answer beside which another one is wanted."""
+    """Called with the id of the answer that is to get another one beside it."""
     on_show: rx.EventHandler[rx.event.passthrough_event_spec(str)]
-    """Called with the id of the answer that is wanted in this one's place."""
+    """Called with the id of the answer to show in place of this one."""
 
 
 class Prompt(rx.Component):
-    """One prompt, to be copied, to be asked in other words, and the way to its other versions."""
+    """One prompt, with buttons to copy it, edit it and show its other versions."""
 
     library = _prompt.importable_path
     tag = "Prompt"
@@ -90,9 +90,9 @@ class Prompt(rx.Component):
     after: rx.Var[str]
 
     on_edit: rx.EventHandler[_edited]
-    """Called with the id of this prompt, the new text, and the message id made for it."""
+    """Called with the id of this prompt, the new text, and the id made for the new message."""
     on_show: rx.EventHandler[rx.event.passthrough_event_spec(str)]
-    """Called with the id of the prompt that is wanted in this one's place."""
+    """Called with the id of the prompt to show in place of this one."""
 
 
 answer = Answer.create
