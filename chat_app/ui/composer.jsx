@@ -1,8 +1,8 @@
 /**
- * Where a prompt is written. What is sent is shown in the conversation at once; it is forgotten here
- * only when the server says that it has it, and comes back if it is refused or nothing is heard of
- * it. A prompt that is sent again keeps its id: it can never become two turns. What is not sent yet
- * is kept in the browser, for each chat. What is sent during an answer waits here for its end.
+ * Where a prompt is written. A sent prompt is shown in the conversation at once. It is forgotten
+ * here only when the server has accepted it, and comes back if the server refuses it or does not
+ * reply. Sent again, it keeps its id, so it can never become two turns. Unsent text is kept in the
+ * browser for each chat. A prompt sent during an answer waits here until the answer has ended.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { PrefetchPageLinks, useLocation, useNavigate } from "react-router";
@@ -15,20 +15,20 @@ import { chatAt, forgetDraft, keepDraft, moveDraft, readDraft } from "./draft.js
 
 const MAX_HEIGHT_PX = 220;
 const WAIT = "The answer is being written. Press Enter to send this when it has ended.";
-/** Without any reply for so long, a stop may be wished again. */
+/** Without a reply for this long, the reader may press Stop again. */
 const NO_REPLY_MS = 15_000;
 const MISHAPS = new Set(["failed", "interrupted"]);
 const NO_REPLY = "The server has not answered. Send it again: it stays one message.";
 
 /**
  * @param {object} props
- * @param {string} props.view What the page shows; a prompt is taken in a `chat` and a `new` one.
- * @param {string} props.shown The chat of which the next two tell; maybe one the reader has left.
+ * @param {string} props.view What the page shows; prompts can be sent in a `chat` and a `new` one.
+ * @param {string} props.shown The chat that the next two describe; the reader may have left it.
  * @param {boolean} props.answering Whether an answer is being written: Send becomes Stop.
  * @param {string} props.ended How the newest answer ended; "" while it is being written.
- * @param {string} props.accepted Id of the newest prompt the server has.
- * @param {number} props.refusals How many wishes the server has refused on this page.
- * @param {number} props.maxChars The longest prompt that the server takes; 0 while it is not known.
+ * @param {string} props.accepted Id of the newest prompt the server has accepted.
+ * @param {number} props.refusals How many requests the server has refused on this page.
+ * @param {number} props.maxChars The longest prompt that the server accepts; 0 until known.
  * @param {(chatId: string, text: string, messageId: string) => void} props.onSend
  * @param {() => void} props.onStop
  */
@@ -38,21 +38,21 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
   const navigate = useNavigate();
   useDestination();
   const [text, setText] = useState("");
-  const [textAt, setTextAt] = useState(null); // the place it was written at
+  const [textAt, setTextAt] = useState(null); // where it was written
   const [prompt, setPrompt] = useState(newPrompt);
   const ready = view === "chat" || view === "new";
   const wasReady = useRef(false);
   wasReady.current ||= ready;
-  const begun = useRef(""); // the prompt that was sent from the empty page
+  const begun = useRef(""); // id of the prompt sent from the empty page
   const [stopping, setStopping] = useState(false);
-  const [waitsAt, setWaitsAt] = useState(null); // the chat whose answer the text waits for
+  const [waitsAt, setWaitsAt] = useState(null); // where the text waits for an answer to end
   const waits = answering && waitsAt === place;
   const sent = useSent();
   const sending = sent?.id === prompt.id;
   const unanswered = useUnanswered() === prompt.id;
 
   useLayoutEffect(() => {
-    // Not before: the server renders this too, and knows no drafts.
+    // Not earlier: the server renders this too, and has no drafts.
     const draft = readDraft(place, { accepted });
     setText(draft.text);
     setTextAt(place);
@@ -60,7 +60,7 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
   }, [place]);
   useEffect(() => {
     settleSent();
-    // Wherever it was written; the empty page's own draft has its turn below.
+    // Wherever it was written; the empty page's own draft is handled below.
     if (place !== "/" || readDraft(place, { accepted: "" }).id !== accepted) forgetDraft(accepted);
   }, [accepted]);
   useEffect(() => {
@@ -70,24 +70,24 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
       setText("");
       setPrompt(newPrompt());
     }
-    // A new chat has the id of its first prompt. Who goes elsewhere meanwhile is not called back.
+    // A new chat has the id of its first prompt. A reader who went elsewhere is not called back.
     const begins = place === "/" && (known || (begun.current && begun.current === accepted));
     if (!begins || !staysAt(place)) return;
-    if (!known) moveDraft(place, `/chat/${accepted}`); // another text, as nothing had been heard
+    if (!known) moveDraft(place, `/chat/${accepted}`); // edited meanwhile, as no reply had come
     navigate(`/chat/${accepted}`);
   }, [accepted, prompt.id]);
   useEffect(settleSent, [refusals]);
   useEffect(settleWish, [refusals, place]);
   useEffect(() => setStopping(false), [answering, refusals, shown, place]);
   useEffect(() => {
-    // What is told may be of the chat that was left, or nothing yet.
+    // The props may describe the chat that was left, or nothing yet.
     const told = ready && shown === chatAt(place) && textAt === place && staysAt(place);
     if (answering || !told || waitsAt !== place) return;
     setWaitsAt(null);
     if (!MISHAPS.has(ended)) send();
   }, [answering, ready, shown, textAt, place]);
   useEffect(() => {
-    // On a touch screen the focus would bring up the keyboard; elsewhere somebody may have it.
+    // On a touch screen, focus would open the keyboard; elsewhere, another element may have it.
     const free = document.activeElement === document.body;
     if (ready && free && matchMedia("(hover: hover)").matches) box.current.focus();
   }, [ready, place]);
@@ -97,7 +97,7 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
   }, [text, sending]);
   useEffect(() => {
     if (!stopping) return undefined;
-    const timer = setTimeout(() => setStopping(false), NO_REPLY_MS); // lost with its connection
+    const timer = setTimeout(() => setStopping(false), NO_REPLY_MS); // the stop was lost
     return () => clearTimeout(timer);
   }, [stopping]);
   useEffect(() => {
@@ -118,7 +118,7 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
     setText(event.target.value);
     setWaitsAt((at) => (at === place ? null : at));
     keepDraft(place, { text: event.target.value });
-    // Another text is another prompt, even if the first one is refused only later.
+    // A different text is a different prompt, even if the first is refused only later.
     if (prompt.tried) setPrompt(newPrompt());
   };
   function send() {
@@ -144,7 +144,7 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
   function stop() {
     setStopping(true);
     onStop();
-    box.current.focus(); // Stop turns into Send, and would take the focus with it
+    box.current.focus(); // Stop becomes Send, and would lose the focus
   }
 
   return (
@@ -156,7 +156,7 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
         send();
       }}
     >
-      {/* The other page, so that who goes there does not wait for the network. */}
+      {/* The other page, so that going there does not wait for the network. */}
       <PrefetchPageLinks page={place === "/" ? "/chat/new" : "/"} />
       <textarea
         ref={box}
@@ -195,7 +195,7 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
   );
 }
 
-/** Why nothing can be sent now, for the reader; "" when it can. */
+/** Why nothing can be sent now, in words for the reader; "" if it can. */
 function hintOf({ view, ready, surplus, text, answering, sending }) {
   if (view === "not_found") return "There is no chat here to write in: start a new one.";
   if (!ready) return "Connecting to the server …";

@@ -1,13 +1,13 @@
 /**
- * Where the reader goes: known from the click on, some time before the page there is built. What the
- * server says meanwhile is heard by the page that is left, and must not call the reader back.
+ * Where the reader is going: known from the click on, some time before that page is built. Until
+ * then the old page still handles what the server says, and must not call the reader back.
  */
 import { useLayoutEffect } from "react";
 import { useBlocker, useLocation } from "react-router";
 
 let destination = "";
 
-/** For one component of each page: a router takes no more than one. */
+/** For one component per page: a router accepts only one blocker. */
 export function useDestination() {
   const here = useLocation();
   useLayoutEffect(() => {
@@ -16,7 +16,7 @@ export function useDestination() {
   useBlocker(follow);
 }
 
-/** @param {string} place Path of a page. @returns {boolean} Whether the reader is there, and stays. */
+/** @param {string} place A page's path. @returns {boolean} Whether the reader is there and stays. */
 export function staysAt(place) {
   return plain(destination) === plain(place);
 }
@@ -25,7 +25,7 @@ function plain(path) {
   return path.replace(/\/+$/, "");
 }
 
-/** Asked by the router at the beginning of each way; nothing is barred. */
+/** Called by the router when a navigation begins; blocks nothing. */
 function follow({ nextLocation }) {
   destination = nextLocation.pathname;
   return false;

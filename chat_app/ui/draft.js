@@ -1,10 +1,10 @@
 /**
- * What is written and not yet sent, kept for each chat over a refresh, and for each prompt that is
- * being edited. A draft that was sent bears the id it was sent under: loaded again, it is sent as
- * the same prompt, or is known to be there. A tab has its own; a new one has what was written last.
+ * Unsent text, kept across a refresh for each chat and for each prompt that is being edited. A
+ * draft that was sent keeps the id it was sent under: after a refresh it is sent as the same
+ * prompt, or recognised as accepted. Each tab has its own drafts; a new tab starts with the latest.
  */
 const PREFIX = "chat.draft.";
-/** The oldest ones go first when there are more than this. */
+/** Beyond this many, the oldest are forgotten. */
 const MOST = 50;
 
 /** @param {string} place The page's path. @returns {string} Id of the chat there; "" for a new one. */
@@ -12,15 +12,15 @@ export function chatAt(place) {
   return place.split("/").filter(Boolean)[1] ?? "";
 }
 
-/** @param {string} place The page's path, and behind it the id of the prompt that is edited there. */
+/** @param {string} place The page's path, then the id of a prompt that is edited there. */
 function keyOf(place) {
   return PREFIX + (place.split("/").filter(Boolean).slice(1).join(".") || "new");
 }
 
 /**
  * @param {string} place The page's path.
- * @param {{accepted: string}} server Id of the newest prompt the server has.
- * @returns {{text: string, id?: string}} Without its text if the server has it.
+ * @param {{accepted: string}} server Id of the newest prompt the server has accepted.
+ * @returns {{text: string, id?: string}} Without its text if the server has accepted it.
  */
 export function readDraft(place, { accepted }) {
   const draft = parsed(get(keyOf(place)));
@@ -36,11 +36,11 @@ export function keepDraft(place, draft) {
     }
     if (localStorage.length > MOST) forgetOldest();
   } catch {
-    // No room, or no permission: then a refresh forgets it.
+    // No room, or no permission: a refresh loses the draft.
   }
 }
 
-/** Keep at another place what was written here. */
+/** Move what was written here to another place. */
 export function moveDraft(place, other) {
   keepDraft(other, { text: readDraft(place, { accepted: "" }).text });
   keepDraft(place, { text: "" });
@@ -51,7 +51,7 @@ export function forgetDraft(id) {
   forget((key, draft) => draft.id === id);
 }
 
-/** Forget what was written in a chat. */
+/** Forget all drafts in a chat. */
 export function forgetDraftsIn(chatId) {
   forget((key) => key === PREFIX + chatId || key.startsWith(`${PREFIX}${chatId}.`));
 }
@@ -64,7 +64,7 @@ function forget(isMeant) {
       }
     }
   } catch {
-    // Where nothing may be kept, nothing is.
+    // Without permission to store, there are no drafts.
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Tells that an answer has begun and how it ended: a screen reader in a few words, never the text
- * itself; and a reader who is elsewhere by the title of the tab, and by a notification if wanted.
+ * Announces that an answer has begun and how it ended: to a screen reader in a few words, never the
+ * text itself; to a reader who is elsewhere by the tab's title and, if wanted, a notification.
  */
 import { useEffect, useRef, useState } from "react";
 
@@ -13,7 +13,7 @@ const ENDINGS = {
 const BADGE = "● ";
 const DECLINED = "chat.notify.declined";
 
-/** The tab's title while it bears the mark; "" while it does not. */
+/** The tab's title without the mark; "" while there is no mark. */
 let unmarked = "";
 
 /**
@@ -61,7 +61,7 @@ export function Notices({ chatId, chatTitle, answering, ended }) {
   );
 }
 
-/** The tab's title bears a mark until the reader is back, who is asked then about notifications. */
+/** Marks the tab's title until the reader is back; `onReturn` may then offer notifications. */
 function tellElsewhere(chatId, chatTitle, ending, onReturn) {
   unmarked ||= document.title;
   const title = chatTitle || unmarked;
@@ -83,7 +83,7 @@ function tellElsewhere(chatId, chatTitle, ending, onReturn) {
       notification.close();
     };
   } catch {
-    // Chrome on Android has the constructor and refuses it; the mark in the title has to do there.
+    // Chrome on Android has the constructor, but it throws: there the mark in the title must do.
   }
 }
 

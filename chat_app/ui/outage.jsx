@@ -1,8 +1,8 @@
 /**
- * Shows its children while the server cannot take prompts or go on with answers.
+ * Shows its children while the server cannot accept prompts or continue answers.
  *
- * It asks only when there is reason to doubt: while an answer is awaited, and when a prompt was
- * refused for that very reason. A server that does not answer at all is no business of this one.
+ * It asks only when there is reason to doubt: while an answer is awaited, and after a prompt was
+ * refused because of an outage. A server that does not reply at all is another component's concern.
  */
 import { useEffect, useState } from "react";
 
@@ -16,7 +16,7 @@ const AWAY_MS = 1_000;
  * @param {object} props
  * @param {boolean} props.awaiting Whether an answer is being written.
  * @param {boolean} props.refused Whether the newest prompt was refused because of an outage.
- * @param {() => void} props.onOver The outage that had a prompt refused is over.
+ * @param {() => void} props.onOver Called when an outage that had a prompt refused is over.
  * @param {React.ReactNode} props.children
  */
 export function Outage({ awaiting, refused, onOver, children }) {
@@ -41,7 +41,7 @@ export function Outage({ awaiting, refused, onOver, children }) {
   return away && children;
 }
 
-/** Whether the server would take a prompt now; null when nobody says. */
+/** Whether the server would accept a prompt now; null if unknown. */
 async function isReady(signal) {
   try {
     const url = new URL("/api/ready", getBackendURL(env.PING));

@@ -1,29 +1,29 @@
 /**
- * A column that stays at its end while the reader is there, and lets go when the reader is not. It
- * is found where it was left after a refresh, and stays put when earlier messages are added above.
- * Before it is printed by its key, all of it is fetched.
+ * A column that stays at its end while the reader is there, and lets go when the reader scrolls up.
+ * After a refresh it is where it was left, and it stays put when earlier messages are added above.
+ * Ctrl P fetches all of the chat before it prints.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 
 import { useSent } from "$/public/external/chat_app/ui/sending/sending.js";
 
 const NEAR_PX = 80;
-/** Earlier messages are asked for before the reader gets to where they begin. */
+/** Earlier messages are requested when the reader is this close to the top. */
 const EARLIER_PX = 1_200;
 const LEFT_AT = "chat.scroll";
 
 /**
  * @param {object} props
  * @param {string} props.chatId The chat that is shown.
- * @param {string} props.followKey When it changes, the end is shown again: another chat, a new prompt.
- * @param {number} props.earlier How many messages there are before those that are shown.
- * @param {() => void} [props.onEarlier] They are wanted.
+ * @param {string} props.followKey When it changes (new chat, new prompt), the end is shown again.
+ * @param {number} props.earlier How many messages precede those that are shown.
+ * @param {() => void} [props.onEarlier] Called when they are wanted.
  */
 export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) {
   const area = useRef(null);
   const content = useRef(null);
   const sticks = useRef(true);
-  const top = useRef(0); // where it was scrolled to last
+  const top = useRef(0); // the last scroll position
   const asked = useRef(null);
   const height = useRef(0);
   const printing = useRef(false);
@@ -48,7 +48,7 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
     height.current = area.current.scrollHeight;
     onEarlier?.();
   };
-  /** Goes where the reader was before a refresh; that may be among what is not shown yet. */
+  /** Goes back to where the reader was before a refresh, which may not be loaded yet. */
   const seek = () => {
     const found = goBack(area.current, chatId);
     if (found) onScroll();
@@ -64,13 +64,13 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
     if (sentId) follow();
   }, [sentId]);
   useLayoutEffect(() => {
-    // What was added above has pushed down what the reader looks at.
+    // What was added above has pushed down what the reader is looking at.
     if (asked.current !== null && !sticks.current) {
       area.current.scrollTop += area.current.scrollHeight - height.current;
     }
     asked.current = null;
     seek();
-    // What does not fill a screen cannot be scrolled back.
+    // What does not fill the screen cannot be scrolled to ask for more.
     const { scrollHeight, clientHeight } = area.current;
     if (earlier > 0 && asked.current === null && scrollHeight < 2 * clientHeight) askForEarlier();
     if (!printing.current) return;
@@ -81,7 +81,7 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   useEffect(() => {
     const onKeyDown = (event) => {
       const prints = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "p";
-      if (!prints || earlier === 0 || printing.current) return; // twice: as much as there is
+      if (!prints || earlier === 0 || printing.current) return; // a second press prints what is there
       event.preventDefault();
       printing.current = true;
       askForEarlier();
@@ -109,7 +109,7 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   const onScroll = () => {
     const { scrollHeight, scrollTop, clientHeight } = area.current;
     const isNear = scrollHeight - scrollTop - clientHeight <= NEAR_PX;
-    // What has just been added moves the end away, and may come before the event of the last scroll.
+    // New content moves the end away, and may arrive before the event of the last scroll.
     sticks.current = isNear || (sticks.current && scrollTop >= top.current);
     top.current = scrollTop;
     setAway(!sticks.current);
@@ -141,12 +141,12 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
   );
 }
 
-/** Whether an answer is being written: what grows otherwise is nothing new. */
+/** Whether an answer is being written: any other growth is not new text. */
 function isAnswered(content) {
   return content.querySelector("[data-answering=true]") !== null;
 }
 
-/** Keeps which message was at the top, and how far down: heights may differ the next time. */
+/** Stores which message was at the top, and its offset: heights may differ the next time. */
 function remember(area, chatId, sticks) {
   const top = area.getBoundingClientRect().top;
   const first = [...area.querySelectorAll("[data-message-id]")].find(
@@ -158,8 +158,8 @@ function remember(area, chatId, sticks) {
 }
 
 /**
- * Shows again what was shown when the page was left. False if that is not known or was elsewhere,
- * null if that message is not there.
+ * Scrolls to what was shown when the page was left. False if that is unknown or was another chat,
+ * null if the message is not loaded.
  */
 function goBack(area, chatId) {
   const left = JSON.parse(sessionStorage.getItem(LEFT_AT) ?? "null");

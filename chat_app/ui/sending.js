@@ -1,14 +1,14 @@
 /**
  * The prompt that was sent and that the server has neither accepted nor refused yet. The page shows
- * it at once: nobody should wait for the network to see their own words.
+ * it at once: readers should not wait for the network to see their own words.
  *
- * There is one at a time. It is kept here because a new chat gets a page of its own with its first
- * prompt, and that page builds everything anew.
+ * There is one at a time. It is kept outside the components, because the first prompt of a new chat
+ * leads to another page, which rebuilds them all.
  */
 import { useSyncExternalStore } from "react";
 import { useLocation } from "react-router";
 
-/** Without any reply for so long, e.g. because the server restarts, the prompt may be sent again. */
+/** Without a reply for this long, e.g. during a restart, the prompt may be sent again. */
 const NO_REPLY_MS = 15_000;
 
 const NOTHING = Object.freeze({ prompt: null, unansweredId: "" });
@@ -21,7 +21,7 @@ const listeners = new Set();
  * @param {string} prompt.id
  * @param {string} prompt.text
  * @param {string} prompt.place Path of the page it was sent from.
- * @param {string} [prompt.editedId] The prompt in whose place it stands.
+ * @param {string} [prompt.editedId] The prompt it is an edit of, in whose place it is shown.
  */
 export function showSent(prompt) {
   clearTimeout(timer);
@@ -29,13 +29,13 @@ export function showSent(prompt) {
   change({ prompt, unansweredId: "" });
 }
 
-/** The server has spoken: the prompt is among the messages now, or its text is its writer's again. */
+/** The server has replied: the prompt is a message now, or its text is back in the box. */
 export function settleSent() {
   clearTimeout(timer);
   if (state !== NOTHING) change(NOTHING);
 }
 
-/** The prompt that is on its way from this page, or null. */
+/** The prompt on its way from this page, or null. */
 export function useSent() {
   const { prompt } = useSyncExternalStore(subscribe, () => state, () => NOTHING);
   const place = useLocation().pathname;

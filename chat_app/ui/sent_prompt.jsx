@@ -1,7 +1,7 @@
-/** A prompt on its way: it stands where it will stay, so nothing moves when the server has it. */
+/** A prompt on its way, shown where it will stay: nothing moves when the server accepts it. */
 import { useSent } from "./sending.js";
 
-/** @param {{accepted: string}} props Id of the newest prompt the server has. */
+/** @param {{accepted: string}} props Id of the newest prompt the server has accepted. */
 export function SentPrompt({ accepted }) {
   const sent = useSent();
   if (!sent || sent.editedId || sent.id === accepted) return null;
@@ -15,7 +15,7 @@ export function SentPrompt({ accepted }) {
   );
 }
 
-/** Not at once: on most networks the server has it before anybody could read this. */
+/** Appears after a moment: on most networks the server is faster than a reader. */
 export function Sending() {
   return <span className="sending details" data-testid="sending">Sending …</span>;
 }

@@ -1,6 +1,6 @@
 /**
- * Gets the browser a session, once: the page is loaded anew because the server reads the cookie
- * when the page's connection opens.
+ * Gets the browser a session, once, then reloads the page, because the server reads the cookie when
+ * the page's connection opens.
  */
 import { useEffect } from "react";
 
@@ -8,14 +8,14 @@ import { getBackendURL } from "$/utils/state";
 import env from "$/env.json";
 
 const OPENED_AT = "chat.session.opened-at";
-/** A need this soon after a reload means that the cookie did not stick … */
+/** A missing session this soon after a reload means that the cookie did not stick … */
 const LOOP_MS = 15_000;
-/** … unless it is the page's last state before the reload, which the server is about to correct. */
+/** … unless it is state from before the reload, which the server corrects within this time. */
 const CORRECTION_MS = 3_000;
-/** No tab waits longer for another one's answer. */
+/** A request that takes longer is given up, as other tabs may be waiting for it. */
 const ANSWER_MS = 10_000;
 
-/** Development mode mounts everything twice, and one session is enough. */
+/** Development mode mounts everything twice, but one session is enough. */
 let opening;
 
 /** @param {{onRefused?: (cause: "cookies" | "server") => void}} props */
@@ -33,7 +33,7 @@ export function SessionGate({ onRefused }) {
         onRefused?.("server");
         return;
       }
-      // Not before: a visitor who loads the page anew meanwhile has got no cookie yet.
+      // Not earlier: a visitor who reloads the page before this has no cookie yet.
       sessionStorage.setItem(OPENED_AT, String(Date.now()));
       location.reload();
     });
@@ -42,7 +42,7 @@ export function SessionGate({ onRefused }) {
   return null;
 }
 
-/** One tab at a time: the others get the visitor that the first one has become. */
+/** One tab at a time: the others become the same visitor as the first. */
 function openSession() {
   const asked = navigator.locks?.request("chat.session", askForSession) ?? askForSession();
   return asked.catch(() => false);

@@ -1,4 +1,4 @@
-/** The keys that work everywhere on the page, and the dialog that tells of them. */
+/** Keyboard shortcuts that work everywhere on the page, and the dialog that lists them. */
 import { useEffect, useRef } from "react";
 import { useNavigate } from "react-router";
 

@@ -1,25 +1,25 @@
 /**
- * Buttons for what only the server can grant: another answer, or more of one. A wish shows at once
- * that it was taken, and there is no second one until the server has spoken.
+ * Buttons for what only the server can do: write another answer, or continue one. Such a wish shows
+ * at once that it was made, and there is no second one until the server replies.
  */
 import { useSyncExternalStore } from "react";
 
-/** Without any reply for so long, the reader may try again. */
+/** Without a reply for this long, the reader may try again. */
 const NO_REPLY_MS = 15_000;
 
 let pending = "";
 let timer;
 const listeners = new Set();
 
-/** The server has spoken, by what it shows now or by a refusal. */
+/** The server has replied: it shows something else now, or has refused. */
 export function settleWish() {
   clearTimeout(timer);
   change("");
 }
 
 /**
- * @param {object} props As of a button.
- * @param {string} props.wish Tells it from the other wishes on the page.
+ * @param {object} props Those of a button, and:
+ * @param {string} props.wish Identifies it among the wishes on the page.
  * @param {() => void} props.onClick Called unless a wish is pending.
  */
 export function WishButton({ wish, onClick, children, ...rest }) {
@@ -30,7 +30,7 @@ export function WishButton({ wish, onClick, children, ...rest }) {
     change(wish);
     onClick?.();
   };
-  // Not `disabled`: that would take the focus away, and a refusal gives the button back.
+  // Not `disabled`: that would take the focus away, and a refusal makes the button usable again.
   return (
     <button type="button" {...rest} aria-disabled={taken !== ""} aria-busy={taken === wish} onClick={utter}>
       {taken === wish && <span className="spinner" />}

@@ -1,4 +1,4 @@
-/** One chat of the list: a link, what is going on in it, and its menu; or its name being changed. */
+/** One chat in the list: its link, its state and its menu button; or the field that renames it. */
 import { memo, useEffect, useRef } from "react";
 import { NavLink } from "react-router";
 
@@ -14,7 +14,7 @@ function Line({ id, title, answering, unread, renaming, expanded, onMenu, onName
   const link = useRef(null);
   const wasRenaming = useRef(false);
   useEffect(() => {
-    // The focus that the field took with it.
+    // The field had the focus and took it with it.
     if (wasRenaming.current && !renaming) link.current?.focus();
     wasRenaming.current = renaming;
   }, [renaming]);
@@ -45,12 +45,12 @@ function Line({ id, title, answering, unread, renaming, expanded, onMenu, onName
   );
 }
 
-/** Enter or leaving it gives the name, Escape gives it up. */
+/** Enter or leaving the field saves the name, Escape discards it. */
 function NameField({ title, onNamed }) {
   const field = useRef(null);
   const done = useRef(false);
   const finish = (name) => {
-    if (done.current) return; // a field that goes away is left, too
+    if (done.current) return; // removing the field blurs it, too
     done.current = true;
     onNamed(name);
   };
@@ -62,7 +62,7 @@ function NameField({ title, onNamed }) {
     if (event.nativeEvent.isComposing) return;
     if (event.key === "Enter") finish(event.target.value.trim());
     if (event.key !== "Escape") return;
-    event.preventDefault(); // not the drawer as well
+    event.preventDefault(); // without closing the drawer as well
     event.stopPropagation();
     finish("");
   };
@@ -80,7 +80,7 @@ function NameField({ title, onNamed }) {
   );
 }
 
-/** On a narrow screen the list is a drawer, and a chosen chat closes it. */
+/** On a narrow screen the list is a drawer, and choosing a chat closes it. */
 export function closeDrawer(event) {
   event.currentTarget.closest("[popover]")?.hidePopover();
 }

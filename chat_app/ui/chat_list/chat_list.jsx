@@ -1,6 +1,6 @@
 /**
- * The chats, pinned ones first, the others by the reader's own days. It looks for news while the tab
- * is visible, and tells which chat has been seen: the one that is shown in a visible tab.
+ * The chats: pinned ones first, the others grouped by day in the reader's time zone. It asks for
+ * news while the tab is visible, and reports the open chat as seen once its newest state is shown.
  */
 import { useEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
@@ -11,7 +11,7 @@ import { ChatSearch } from "./chat_search.jsx";
 import { Undo } from "./undo.jsx";
 
 const SYNC_MS = 4_000;
-/** A round without an answer for so long has been lost with its connection. */
+/** A round without a reply for this long was lost with its connection. */
 const LOST_MS = 30_000;
 
 /**
@@ -19,10 +19,10 @@ const LOST_MS = 30_000;
  *   pinned: boolean}} Chat
  * @param {object} props
  * @param {Chat[]} props.pinned
- * @param {Chat[]} props.recent The newest page of the others; `earlier` are the pages behind it.
+ * @param {Chat[]} props.recent The newest page of the others; `earlier` has the pages after it.
  * @param {Chat[]} props.earlier
- * @param {string} props.shownAt Of when what is shown of the open chat is, in the words of `updated_at`.
- * @param {number} props.rounds Grows with each answer to `onSync`.
+ * @param {string} props.shownAt The open chat's `updated_at` as of what is shown.
+ * @param {number} props.rounds Grows with each reply to `onSync`.
  */
 export function ChatList(props) {
   const { loaded, pinned, recent, earlier, more, shownAt, rounds, onSync, onSeen } = props;
@@ -82,7 +82,7 @@ export function ChatList(props) {
   );
 }
 
-/** The pinned chats, then the others by how many midnights ago something happened in them. */
+/** The pinned chats, then the others by how many midnights ago something last happened in them. */
 function grouped(pinned, others) {
   const groups = new Map([["Pinned", pinned]]);
   const midnight = new Date().setHours(0, 0, 0, 0);
@@ -110,8 +110,8 @@ function useVisible() {
 }
 
 /**
- * While the list is an open drawer nothing behind it can be reached: the focus stays in it. The
- * browser closes it by Escape or a click beside it, and gives the focus back.
+ * While the list is an open drawer, nothing behind it can be reached: the focus stays in it. The
+ * browser closes it on Escape or a click beside it, and gives the focus back.
  */
 function useDrawer() {
   const inside = useRef(null);
@@ -120,7 +120,7 @@ function useDrawer() {
     const wide = matchMedia("(min-width: 48rem)");
     const main = () => document.querySelector("main");
     const onToggle = (event) => {
-      if (event.target !== drawer) return; // the menu within it
+      if (event.target !== drawer) return; // the menu inside it
       main().inert = event.newState === "open"; // before it closes, so that the focus can go back
       if (event.newState === "open") requestAnimationFrame(() => drawer.querySelector("a").focus());
     };
@@ -136,7 +136,7 @@ function useDrawer() {
   return inside;
 }
 
-/** Ask for news at once when the tab is looked at again, then every few seconds; never twice. */
+/** Asks for news once the tab is visible again, then every few seconds; never twice at once. */
 function useNews({ visible, rounds, onSync }) {
   const asked = useRef({ at: 0, rounds: -1 });
   const first = useRef(true);
@@ -158,7 +158,7 @@ function useNews({ visible, rounds, onSync }) {
   }, [visible]);
 }
 
-/** Arrow keys go from link to link; Tab does too. */
+/** Arrow keys move from link to link, as Tab does. */
 export function stepThroughLinks(event) {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!step || event.target.tagName !== "A") return;

@@ -1,4 +1,4 @@
-/** What can be done to a chat. One menu for all lines: it opens beside the button that asked. */
+/** The actions on a chat. One menu serves all lines: it opens beside the pressed button. */
 import { useLayoutEffect, useRef } from "react";
 
 import { getBackendURL } from "$/utils/state";
@@ -16,7 +16,7 @@ export function ChatMenu({ menu, onClose, onRename, onPin, onDiscard }) {
   }, [menu]);
   const onToggle = (event) => {
     if (event.newState !== "closed") return;
-    // Wherever the reader has gone is right; nowhere is not.
+    // The focus stays where the reader has put it, but must not be lost.
     if (document.activeElement === document.body) menu?.button.focus();
     onClose();
   };
@@ -68,7 +68,7 @@ function items(box) {
   return [...box.querySelectorAll("[role=menuitem]")];
 }
 
-/** Below the button, or above it where there is no room; never beyond the edge. */
+/** Below the button, or above it if there is no room; never beyond the edge of the window. */
 function place(box, button) {
   const below = button.bottom + GAP_PX;
   const fits = below + box.offsetHeight <= innerHeight;

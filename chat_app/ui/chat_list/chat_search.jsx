@@ -1,11 +1,11 @@
-/** The search field; while there is a query, what it found stands in the place of the list. */
+/** The search field; while there is a query, its results replace the list. */
 import { useEffect, useRef, useState } from "react";
 import { NavLink, useNavigate } from "react-router";
 
 import { closeDrawer } from "./chat_line.jsx";
 
 const PAUSE_MS = 150;
-/** No more of a query is looked for. */
+/** The server searches for no more than this. */
 const LONGEST_QUERY = 200;
 
 /**
@@ -81,7 +81,7 @@ export function ChatSearch({ found, foundFor, onSearch, onSearching }) {
   );
 }
 
-/** Where it was said: what was looked for is marked, and the marks of Markdown are left out. */
+/** The text around a match, with the matches highlighted and Markdown syntax left out. */
 function Excerpt({ text, query }) {
   const words = query.split(/\s+/).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   const parts = plain(text).split(new RegExp(`(${words.join("|")})`, "i"));
@@ -99,9 +99,9 @@ function plain(markdown) {
     .replace(/\s+/g, " ");
 }
 
-/** Escape first takes the query away, then goes back to the composer. */
+/** Escape first clears the query, then goes back to the composer. */
 function leave(event, { query, setQuery }) {
-  if (query === "" && event.currentTarget.closest(":popover-open")) return; // closes the drawer
+  if (query === "" && event.currentTarget.closest(":popover-open")) return; // Escape closes the drawer
   event.preventDefault();
   event.stopPropagation();
   if (query === "") document.querySelector("[data-testid=prompt]")?.focus();

@@ -1,4 +1,4 @@
-/** Says that a chat is deleted, and takes it back if asked in time. The server removes it later. */
+/** Says that a chat was deleted, and restores it if asked in time. The server removes it later. */
 import { useEffect, useRef } from "react";
 import { createPortal } from "react-dom";
 import { useNavigate } from "react-router";
@@ -8,13 +8,13 @@ import { forgetDraftsIn } from "$/public/external/chat_app/ui/composer/draft.js"
 
 const TIME_MS = 10_000;
 
-/** What is offered, kept here because another page of the application builds everything anew. */
+/** The current offer, kept outside the component because another page rebuilds it. */
 const NONE = { id: "", until: 0, wasOpen: false, taken: false };
 let offer = NONE;
 
 /**
  * @param {object} props
- * @param {string} props.id The chat that was deleted last; "" when there is nothing to take back.
+ * @param {string} props.id The chat that was deleted last; "" if there is nothing to restore.
  * @param {string} props.title
  * @param {string} props.open The chat that is open.
  */
@@ -23,7 +23,7 @@ export function Undo({ id, title, open, onRestore, onLetGo }) {
   const box = useRef(null);
   const button = useRef(null);
   useEffect(() => {
-    // The chat before it can be taken back no longer.
+    // The chat deleted before this one can no longer be restored.
     if (offer.id !== id && offer.id && !offer.taken) forgetDraftsIn(offer.id);
     if (!id) offer = NONE;
     if (!id || (offer.id === id && offer.taken)) return undefined;
@@ -31,7 +31,7 @@ export function Undo({ id, title, open, onRestore, onLetGo }) {
     if (offer.id !== id) offer = { id, until: Date.now() + TIME_MS, wasOpen: left };
     box.current?.showPopover(); // above the drawer, too
     button.current?.focus(); // the line that had the focus is gone
-    if (left) navigate("/", { replace: true }); // the way back leads past it
+    if (left) navigate("/", { replace: true }); // so that Back does not lead to it
     const timer = setTimeout(() => {
       forgetDraftsIn(id);
       onLetGo(id);

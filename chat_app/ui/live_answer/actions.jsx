@@ -1,8 +1,8 @@
 /**
- * What a reader can do with a message: the buttons below it, for prompts and for answers.
+ * What a reader can do with a message: the buttons below prompts and answers.
  *
- * Buttons of the class `idle-only` are out of sight and out of reach while the chat is being
- * answered: a chat has one answer at a time, and the style sheet knows without a render.
+ * Buttons with the class `idle-only` are out of sight and out of reach while the chat is being
+ * answered, as a chat has one answer at a time. The style sheet hides them without a render.
  */
 import { useEffect, useState } from "react";
 
@@ -33,12 +33,12 @@ export function CopyButton({ text, label, ...rest }) {
 }
 
 /**
- * Which of several messages at one place is shown, and the way to the others.
+ * Which of several versions of a message is shown, and buttons to the others.
  * @param {object} props
  * @param {number} props.place From 1.
  * @param {number} props.places
- * @param {string} props.before Id of the one made before this; "" for none.
- * @param {string} props.after Id of the one made after this; "" for none.
+ * @param {string} props.before Id of the version made before this one; "" for none.
+ * @param {string} props.after Id of the version made after this one; "" for none.
  * @param {(messageId: string) => void} props.onShow
  */
 export function Branches({ place, places, before, after, onShow }) {
@@ -56,7 +56,7 @@ export function Branches({ place, places, before, after, onShow }) {
   );
 }
 
-/** Resolves to whether the text is in the clipboard, which plain-http pages may only reach the old way. */
+/** Copies the text; resolves to whether that worked. Plain-http pages have only the old way. */
 export async function copyText(text) {
   if (navigator.clipboard) {
     return navigator.clipboard.writeText(text).then(() => true, () => false);
@@ -71,7 +71,7 @@ export async function copyText(text) {
   return copied;
 }
 
-/** A line drawing on a 24 × 24 grid; its button bears the name. */
+/** A line drawing on a 24 × 24 grid; its button has the name. */
 export function Icon({ paths, children }) {
   return (
     <svg width="16" height="16" viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="2" strokeLinecap="round" strokeLinejoin="round" aria-hidden="true">

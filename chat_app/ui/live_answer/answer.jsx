@@ -2,7 +2,7 @@
  * An answer: the stored text, or the growing text of a stream that is still open.
  *
  * It is one component instance from the first thought to the stored message, so nothing moves when
- * an answer ends. What the stream's end means for the page is decided by the server's state.
+ * an answer ends. The server's state decides what the stream's end means for the page.
  */
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from "react";
 import { createPortal } from "react-dom";
@@ -17,11 +17,11 @@ import { attach, retry, snapshotOf, takeReport } from "./attach.js";
 import { Markdown } from "./markdown.jsx";
 import { Reasoning } from "./reasoning.jsx";
 
-/** Above the composer: see `page.py`. */
+/** Above the composer; see `page.py`. */
 const CONNECTION_ID = "connection";
-/** A reconnection that works at once is not worth a word. */
+/** A reconnection that succeeds sooner is not mentioned. */
 const LATE_MS = 600;
-/** So long it is said that a lost connection is back. */
+/** How long the page says that a lost connection is back. */
 const BACK_MS = 3_000;
 const NOTES = {
   stopped: "You stopped this answer.",
@@ -36,19 +36,19 @@ const NOTES = {
  * @param {string} props.streamId The open stream, while `live`.
  * @param {string} props.text Stored text.
  * @param {string} props.reasoning Stored reasoning.
- * @param {number} props.thoughtMs How long the model thought before it answered; 0 if not known.
+ * @param {number} props.thoughtMs How long the model thought before it answered; 0 if unknown.
  * @param {string} props.status How the stored answer ended; anything but a mishap shows as `done`.
  * @param {boolean} props.live Whether the answer is still being written.
- * @param {string} props.details By which model, in what time, of what length.
- * @param {boolean} props.continuable Whether it ended too early and can be gone on with.
- * @param {number} props.place Which of `places` answers at this place it is, between `before` and
- *   `after`; see `Branches`.
- * @param {(outcome: string, code: string) => void} [props.onSettled] The stream has closed, or the
- *   server has refused it: the database knows more. Each is told once.
+ * @param {string} props.details The model, the time it took, and the length.
+ * @param {boolean} props.continuable Whether it ended too early and can be continued.
+ * @param {number} props.place Which of its `places` versions it is, between `before` and `after`;
+ *   see `Branches`.
+ * @param {(outcome: string, code: string) => void} [props.onSettled] Called once when the stream
+ *   closes, and once per refusal by the server: the database knows more.
  * @param {(status: string) => void} [props.onStatus]
  * @param {(messageId: string) => void} [props.onContinue]
  * @param {(messageId: string) => void} [props.onRegenerate]
- * @param {(messageId: string) => void} [props.onShow] Another answer at this place is wanted.
+ * @param {(messageId: string) => void} [props.onShow] Another version is wanted.
  */
 export function Answer(props) {
   const { messageId, chatId, streamId, live, onSettled, onStatus } = props;
@@ -61,7 +61,7 @@ export function Answer(props) {
   const thoughtMs = live ? (stream.thoughtMs ?? props.thoughtMs) : props.thoughtMs;
 
   useReports(key, stream, onSettled, onStatus);
-  // Another answer, or more of this one, or word that there is none.
+  // There is another answer, or more of this one, or it is clear that none will come.
   useEffect(settleWish, [messageId, streamId, live, props.text, props.status]);
   const root = useRawText(text);
   return (
@@ -117,7 +117,7 @@ function useReports(key, { status, outcome, code, reports }, onSettled, onStatus
   }, [key, status, outcome, code, reports]);
 }
 
-/** Puts the exact text on the element, where it costs no layout: `element.rawText`. */
+/** Puts the exact text on the element as `rawText`, where it costs no layout. */
 function useRawText(text) {
   const root = useRef(null);
   useLayoutEffect(() => {
@@ -135,7 +135,7 @@ function Thinking() {
   );
 }
 
-/** Above the composer, where it is seen wherever the reader is; it goes when events come again. */
+/** Above the composer, in view wherever the reader is; it goes when events arrive again. */
 function Connection({ status, onRetry }) {
   const [notice, setNotice] = useState(null);
   useEffect(() => {
@@ -171,7 +171,7 @@ function Lost({ onRetry }) {
   );
 }
 
-/** That it ended too early, and the way on. */
+/** Says that the answer ended too early, and offers to continue it. */
 function Ending({ messageId, status, continuable, onContinue }) {
   const note = NOTES[status];
   if (!note && !continuable) return null;
@@ -187,7 +187,7 @@ function Ending({ messageId, status, continuable, onContinue }) {
   );
 }
 
-/** The model comes first, and goes where there is no room. */
+/** The model comes first, and is left out where there is no room. */
 function Details({ told }) {
   const [model, ...rest] = (told ?? "").split(" · ");
   const separator = rest.length > 0 ? " · " : "";

@@ -1,17 +1,17 @@
 /**
  * One connection per open answer, however many components show it.
  *
- * React mounts twice in development, and a page change mounts the same answer anew: whoever asks
- * for an answer that is being followed gets the one that is there, with the text it has so far.
+ * React mounts twice in development, and a page change remounts the same answer. A component that
+ * asks for an answer that is already followed joins its connection, with the text so far.
  */
 import { onReturn } from "$/public/resumable-fetch.js";
 
 import { Pacer } from "./pacer.js";
 import { StreamClient } from "./stream_client.js";
 
-/** How long an answer nobody shows is still followed: longer than a remount, shorter than a walk. */
+/** How long an answer that is no longer shown is still followed: enough for a remount. */
 const LINGER_MS = 1_000;
-/** A server that could not be reached is asked again about this often, without being told to. */
+/** An unreachable server is tried again about this often, without being asked to. */
 const AGAIN_MS = 10_000;
 
 const IDLE = Object.freeze({
@@ -62,8 +62,8 @@ class FollowedAnswer {
   }
 
   /**
-   * True for the first who asks after the end, or after a refusal: each is told once. A refusal is
-   * not the end; but the database may know of one that the stream cannot tell any more.
+   * True for the first caller after the end or after a refusal: each is reported once. A refusal
+   * is not the end, but the database may know of an end that the stream can no longer tell.
    */
   takeReport() {
     const { reports } = this.#client;
@@ -78,7 +78,7 @@ class FollowedAnswer {
     for (const listener of this.#listeners) listener();
     clearTimeout(this.#again);
     const unreachable = status === "disconnected" && code === null;
-    // Not all at the same moment: the server may be about to recover.
+    // Not all clients at the same moment: the server may be about to recover.
     if (unreachable) this.#again = setTimeout(() => this.retry(), AGAIN_MS * (0.5 + Math.random()));
   }
 
@@ -100,12 +100,12 @@ function fetchEvents(url, { after, streamId, wait }, signal) {
 }
 
 /**
- * Follows an answer, or joins whoever follows it already.
- * @param {string} key Names the stream.
+ * Follows an answer, or joins the connection that already does.
+ * @param {string} key Identifies the stream.
  * @param {string} url Where its events are.
- * @param {string} streamId The stream expected, if known.
+ * @param {string} streamId The expected stream, if known.
  * @param {() => void} listener Called when `snapshotOf(key)` has changed.
- * @returns {() => void} Leaves.
+ * @returns {() => void} Unsubscribes.
  */
 export function attach(key, url, streamId, listener) {
   if (!followed.has(key)) followed.set(key, new FollowedAnswer(key, url, streamId));

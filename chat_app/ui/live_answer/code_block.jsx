@@ -1,7 +1,7 @@
 /**
  * A block of code: its language, a switch for long lines, a copy button, and colours.
  *
- * Colours come a moment after the first block of a page and change no measure, so nothing moves.
+ * Colours come a moment after the first block of a page and change no size, so nothing moves.
  */
 import { createElement, useMemo, useState, useSyncExternalStore } from "react";
 
@@ -10,7 +10,7 @@ import { highlighter, subscribe } from "./highlight.js";
 
 const LANGUAGE = /language-(\S+)/;
 
-/** @param {{className?: string, children?: React.ReactNode}} props As markdown gives them. */
+/** @param {{className?: string, children?: React.ReactNode}} props As Markdown passes them. */
 export function CodeBlock({ className, children }) {
   const [wraps, setWraps] = useState(false);
   const language = LANGUAGE.exec(className ?? "")?.[1] ?? "";
@@ -24,7 +24,7 @@ export function CodeBlock({ className, children }) {
         </button>
         <CopyButton text={code} label="Copy code" />
       </div>
-      {/* Focusable: what scrolls must scroll by keyboard too. */}
+      {/* Focusable, because what scrolls must also scroll by keyboard. */}
       <pre tabIndex={0} className={wraps ? "wraps" : undefined}>
         <Colours code={code} language={language} />
       </pre>

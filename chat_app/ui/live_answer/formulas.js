@@ -1,13 +1,13 @@
 /**
- * Whether a text has formulas, and the one notation the renderer knows for them.
+ * Finds formulas, and rewrites them in the one notation that the renderer knows.
  *
  * A single dollar is money. `\(…\)` and `\[…\]`, which most models write, become `$$…$$`, but never
- * in code, where a backslash is a backslash. A formula keeps to one paragraph, and takes no more
- * than `MAX_CHARS`; all of it takes time in proportion to the text.
+ * in code, where a backslash is a backslash. A formula stays within one paragraph and has at most
+ * `MAX_CHARS` characters. All of this takes time in proportion to the text.
  */
 
 const MAX_CHARS = 4_000;
-/** Brackets may be escaped in prose, too: `\[1\]` has none of these, and no space inside. */
+/** Prose may have escaped brackets, too: `\[1\]` has none of these, and no space inside. */
 const SIGN = /[\\^_={}<>+]/;
 const QUOTES = /^(?: {0,3}>[ \t]?)*/;
 const BULLET = /^(?:[-*+]|\d{1,9}[.)])(?=[ \t])/;
@@ -31,13 +31,13 @@ export function withDollars(text) {
   return pieces.join("") + text.slice(done);
 }
 
-/** Where the paragraphs are, as [start, end]: what is neither a fenced nor an indented block of code. */
+/** The paragraphs, as [start, end]: all that is neither fenced nor indented code. */
 function* paragraphs(text) {
-  let start = null; // of the paragraph that is open
-  let fence = null; // the one that is open
+  let start = null; // of the open paragraph
+  let fence = null; // the open one
   let columns = []; // where the text of each open list begins
   let quoted = 0;
-  let inDisplay = false; // there a line may begin as a list does
+  let inDisplay = false; // where a line may look like a list item
   let at = 0;
   for (const line of text.split("\n")) {
     const [quotes] = QUOTES.exec(line);
@@ -83,7 +83,7 @@ function* paragraphs(text) {
 
 function paragraphWithDollars(text) {
   if (!text.includes("\\")) return text;
-  const lastRun = new Map(); // of so many backticks
+  const lastRun = new Map(); // where the last run of each length begins
   for (const { 0: ticks, index } of text.matchAll(/`+/g)) lastRun.set(ticks.length, index);
   const formulas = [];
   const word = /`+|\\[^]|\n/g;
@@ -105,7 +105,7 @@ function paragraphWithDollars(text) {
     } else if (it === "\\]" && display >= 0) {
       const inside = text.slice(display + 2, at);
       if (isFormula(inside) && isDisplay(text, display, inside)) {
-        while (formulas.at(-1)?.start > display) formulas.pop(); // in its words
+        while (formulas.at(-1)?.start > display) formulas.pop(); // inside this one
         formulas.push({ start: display, end: at + 2, inside, line: displayLine });
         inline = -1;
       }
@@ -142,7 +142,7 @@ function isDisplay(text, start, inside) {
   return standsFree && (/^\s[^]*\s$/.test(inside) || SIGN.test(inside));
 }
 
-/** On lines of its own, in the list or the quotation it is in. */
+/** On lines of its own, in the same list or quotation. */
 function displayed(text, formula) {
   const margin = marginOf(text, formula);
   const isFirst = margin.length === formula.start - formula.line;
@@ -152,7 +152,7 @@ function displayed(text, formula) {
   return (isFirst ? "" : `\n${margin}`) + shown.join(`\n${margin}`);
 }
 
-/** What the next line has to begin with, to be in the same lists and quotations. */
+/** What the next line must begin with to be in the same lists and quotations. */
 function marginOf(text, { line, start }) {
   return CONTAINERS.exec(text.slice(line, Math.min(start, line + 80)))[0].replace(/[^\s>]/g, " ");
 }

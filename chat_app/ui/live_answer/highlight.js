@@ -1,16 +1,16 @@
 /**
- * Colours for code. The highlighter is fetched when the first block of code in a language is shown,
- * and not before: most pages need none.
+ * Colours for code. The highlighter is fetched when the first block of code with a language is
+ * shown: most pages need none.
  */
 
-/** More than this is shown without colours: a growing block is read anew with each delta. */
+/** Longer code has no colours: a growing block is highlighted again with each delta. */
 const MAX_CHARS = 30_000;
 
 let highlight = null;
 let loading = null;
 const listeners = new Set();
 
-/** What colours code in `language`; null while there is nothing to do it with. */
+/** The function that colours code, fetched if `language` is not ""; null until it is there. */
 export function highlighter(language) {
   if (language) loading ??= load();
   return highlight;
@@ -31,6 +31,6 @@ async function load() {
         : null;
     for (const listener of listeners) listener();
   } catch {
-    loading = null; // the network failed: code is readable without colours, and the next block asks again
+    loading = null; // the network failed: code is readable without colours, and the next block tries again
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The one markdown renderer, for text that grows and for text that is stored: the end of an
- * answer changes no pixel.
+ * The one Markdown renderer, for growing and for stored text, so that the end of an answer changes
+ * no pixel.
  *
  * Model output is untrusted. HTML in it is shown as text, links are limited to three schemes, and
- * images become links: loading one would tell a stranger who reads what, and when.
+ * images become links, because loading one would tell a third party who is reading what, and when.
  */
 import { useEffect, useId, useMemo, useState } from "react";
 import { defaultRehypePlugins, Streamdown } from "streamdown";
@@ -44,7 +44,7 @@ function Link({ href, id, children, "aria-label": label }) {
   );
 }
 
-/** To a footnote or back from it; the address stays that of the chat. */
+/** Jumps to a footnote or back from it; the URL stays that of the chat. */
 function goThere(event) {
   event.preventDefault();
   const there = document.getElementById(decodeURIComponent(event.currentTarget.hash.slice(1)));
@@ -83,21 +83,21 @@ export function Markdown({ text }) {
   );
 }
 
-/** Footnotes begin with 1 in every answer of a page: their ids must not. */
+/** Footnotes begin with 1 in every answer, but their ids must be unique on the page. */
 function useFootnotes(text) {
   const id = useId().replace(/\W/g, "");
   const some = text.includes("[^");
   return useMemo(() => (some ? { clobberPrefix: `answer-${id}-` } : undefined), [some, id]);
 }
 
-/** What renders formulas, once there is one; until it has been fetched they stand as written. */
+/** The formula renderer, fetched once there is a formula; until then formulas stay as written. */
 function useMath(wanted) {
   const [plugins, setPlugins] = useState(math);
   useEffect(() => {
     if (!wanted || plugins) return;
     import("./math.js").then(
       (loaded) => setPlugins((math ??= { math: loaded.math })),
-      () => {}, // readable without
+      () => {}, // formulas stay readable as written
     );
   }, [wanted, plugins]);
   return wanted && plugins ? plugins : undefined;

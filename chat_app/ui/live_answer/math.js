@@ -1,4 +1,4 @@
-/** Formulas: fetched when the first answer with one is shown. */
+/** The formula renderer, fetched when the first answer with a formula is shown. */
 import { createMathPlugin } from "@streamdown/math";
 import "katex/dist/katex.min.css";
 

@@ -1,17 +1,17 @@
 /**
- * How often a growing answer is rendered: at most once per frame, and for a quarter of the time.
+ * Limits how often a growing answer is rendered: at most once per frame, and a quarter of the time.
  *
- * A list or a table is one block, which markdown makes anew with each delta: the longer it is, the
- * longer that takes, and the rarer it is done. A reader sees no difference, a battery does.
+ * A list or a table is one block, which Markdown rebuilds with each delta: the longer it is, the
+ * longer that takes, and the less often it is done. Readers see no difference; batteries last.
  */
-const RESTS = 3; // times as long as the last render took, with its layout
+const RESTS = 3; // times the duration of the last render, with its layout
 const MAX_REST_MS = 300;
 const FRAME_MS = 16;
 
 const PAGE = {
   now: () => performance.now(),
   later: (act, ms) => setTimeout(act, ms),
-  /** Frames stop in a hidden page, where a timer does as well. */
+  /** A hidden page gets no frames; a timer will do there. */
   frame: (act) => (document.hidden ? setTimeout(act, 200) : requestAnimationFrame(act)),
 };
 
@@ -24,14 +24,14 @@ export class Pacer {
 
   /**
    * @param {() => void} render
-   * @param {typeof PAGE} [page] Its clock and its frames.
+   * @param {typeof PAGE} [page] Its clock, timers and frames.
    */
   constructor(render, page = PAGE) {
     this.#render = render;
     this.#page = page;
   }
 
-  /** There is something new: it will be rendered. */
+  /** Asks for a render, because there is something new. */
   request() {
     this.#wanted = true;
     if (!this.#busy) this.#plan();
@@ -48,7 +48,7 @@ export class Pacer {
     this.#wanted = false;
     const began = this.#page.now();
     this.#render();
-    // The next task comes after layout and paint.
+    // The next task runs after layout and paint.
     this.#page.later(() => {
       const ended = this.#page.now();
       this.#restsUntil = ended + Math.min(MAX_REST_MS, RESTS * (ended - began));

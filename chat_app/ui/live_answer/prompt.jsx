@@ -1,7 +1,7 @@
 /**
- * A prompt: what was asked, and the way to ask it in other words.
+ * A prompt: what was asked, and the editor to ask it in other words.
  *
- * An edited prompt keeps its id however often it is sent: it can never become two turns.
+ * An edited prompt keeps its id however often it is sent, so it can never become two turns.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
@@ -12,7 +12,7 @@ import { showSent, useSent } from "$/public/external/chat_app/ui/sending/sending
 
 import { Branches, CopyButton, EditIcon, IconButton } from "./actions.jsx";
 
-/** Sent to `window` by whoever wants the newest prompt to be edited. */
+/** The event on `window` that asks for the newest prompt to be edited. */
 const EDIT_LAST = "chat:edit-last";
 
 /**
@@ -20,10 +20,10 @@ const EDIT_LAST = "chat:edit-last";
  * @param {string} props.messageId
  * @param {string} props.chatId
  * @param {string} props.text
- * @param {number} props.place Which of `places` prompts at this place it is, between `before` and
- *   `after`; see `Branches`.
+ * @param {number} props.place Which of its `places` versions it is, between `before` and `after`;
+ *   see `Branches`.
  * @param {(editedId: string, text: string, messageId: string) => void} [props.onEdit]
- * @param {(messageId: string) => void} [props.onShow] Another prompt at this place is wanted.
+ * @param {(messageId: string) => void} [props.onShow] Another version is wanted.
  */
 export function Prompt({ messageId, chatId, text, onEdit, onShow, ...branches }) {
   const root = useRef(null);
@@ -35,7 +35,7 @@ export function Prompt({ messageId, chatId, text, onEdit, onShow, ...branches })
   const sent = useSent();
   const resent = sent?.editedId === messageId ? sent : null;
 
-  useEffect(() => forgetDraft(messageId), [messageId]); // what is a message is no draft
+  useEffect(() => forgetDraft(messageId), [messageId]); // a prompt that became a message is no draft
   const edit = () => {
     cameFrom.current = document.activeElement;
     setEditing(true);
@@ -43,7 +43,7 @@ export function Prompt({ messageId, chatId, text, onEdit, onShow, ...branches })
   const cancel = () => {
     setEditing(false);
     keepDraft(editedAt, { text: "" });
-    // After the buttons are there again: the focus may have been on one of them.
+    // Once the buttons are back: the focus may have been on one of them.
     requestAnimationFrame(() => (cameFrom.current?.isConnected ? cameFrom.current : root.current?.querySelector("[data-testid=edit]"))?.focus());
   };
   useEffect(() => {
@@ -62,7 +62,7 @@ export function Prompt({ messageId, chatId, text, onEdit, onShow, ...branches })
       <div ref={root} className={resent ? "prompt resent" : "prompt"}>
         {resent && <div className="bubble" data-testid="sent-prompt">{resent.text}</div>}
         {resent && <div className="message-foot prompt-foot"><Sending /></div>}
-        {/* Stays, out of sight, for the case that the server refuses. */}
+        {/* Stays, out of sight, in case the server refuses. */}
         <div className="prompt-edited" hidden={resent !== null}>
           <Editor text={text} draft={cameFrom.current ? null : draft} place={editedAt} onCancel={cancel} onSend={send} />
         </div>
@@ -83,7 +83,7 @@ export function Prompt({ messageId, chatId, text, onEdit, onShow, ...branches })
   );
 }
 
-/** @param {{draft: {text: string, id?: string} | null}} props What a refresh found; null: a new edit. */
+/** @param {{draft: {text: string, id?: string} | null}} props Left by a refresh; null for a new edit. */
 function Editor({ text: before, draft, place, onSend, onCancel }) {
   const box = useRef(null);
   const id = useRef(draft?.id ?? newId());
@@ -91,7 +91,7 @@ function Editor({ text: before, draft, place, onSend, onCancel }) {
   const sendable = text.trim() !== "" && text !== before;
 
   useEffect(() => {
-    if (draft) return; // the focus is where the reader is now
+    if (draft) return; // after a refresh, the focus stays where the reader is
     box.current.focus();
     box.current.setSelectionRange(before.length, before.length);
   }, []);
@@ -102,7 +102,7 @@ function Editor({ text: before, draft, place, onSend, onCancel }) {
 
   const change = (event) => {
     setText(event.target.value);
-    id.current = newId(); // another text is another prompt
+    id.current = newId(); // a different text is a different prompt
     keepDraft(place, { text: event.target.value });
   };
   const send = () => {

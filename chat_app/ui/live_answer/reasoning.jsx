@@ -1,6 +1,6 @@
 /**
- * What the model thought before it answered: folded, to be opened at any time. It stays as the
- * reader has put it when the answer begins, and when it ends.
+ * What the model thought before it answered: collapsed until the reader opens it. It stays open or
+ * collapsed, as the reader left it, when the answer begins and when it ends.
  */
 import { useState } from "react";
 
@@ -8,7 +8,7 @@ import { useState } from "react";
  * @param {object} props
  * @param {string} props.text
  * @param {boolean} props.thinking Whether the answer itself has yet to begin.
- * @param {number} props.thoughtMs How long it took; 0 if that is not known.
+ * @param {number} props.thoughtMs How long it took; 0 if unknown.
  */
 export function Reasoning({ text, thinking, thoughtMs }) {
   const [open, setOpen] = useState(false);

@@ -1,14 +1,14 @@
 /**
- * One answer as it grows, until its stream has closed, whatever the network does.
+ * Follows one answer as it grows, until its stream has closed, whatever the network does.
  *
  *     idle → streaming → done | stopped | failed | interrupted
  *            streaming ⇄ reconnecting → disconnected
  *
- * Order, gaps and reconnecting are the business of `resumable-fetch.js`; here the events become a
- * text and an outcome. Errors never become part of the text. `disconnected` lasts until `wake()`;
- * with a `code`, the server has refused, and whoever asks the database may know more.
+ * `resumable-fetch.js` handles order, gaps and reconnecting; here the events become a text and an
+ * outcome. Errors never become part of the text. `disconnected` lasts until `wake()`; with a
+ * `code`, the server has refused, and the database may know more.
  *
- * Needs neither React nor a page: time, chance and the connection are given to it.
+ * Needs neither React nor a page: clock, randomness and connection are passed in.
  */
 import { Follower, StreamLost } from "$/public/resumable-fetch.js";
 
@@ -23,7 +23,7 @@ export class StreamClient {
   status = "idle";
   text = "";
   reasoning = "";
-  /** How long the model thought before it answered; null while that is not known. */
+  /** How long the model thought before it answered; null while unknown. */
   thoughtMs = null;
   /** How the stream closed; null while it is open, or when the server did not say. */
   outcome = null;
@@ -41,10 +41,10 @@ export class StreamClient {
 
   /**
    * @param {object} options
-   * @param {(after: number, signal: AbortSignal) => Promise<Response>} options.open
-   *   Asks the server for the events after an offset.
+   * @param {(after: number, signal: AbortSignal, wait: number | null) => Promise<Response>} options.open
+   *   Asks the server for the events after an offset; see `Follower`.
    * @param {(client: StreamClient) => void} [options.onChange] Called after every change.
-   * @param {string} [options.streamId] The stream expected; another one is never mixed in.
+   * @param {string} [options.streamId] The expected stream; another one is never mixed in.
    * Further options are those of `Follower`.
    */
   constructor({ onChange = () => {}, ...options }) {
@@ -87,7 +87,7 @@ export class StreamClient {
     this.#follower.wake();
   }
 
-  /** Ends following without a result. Says nothing about the answer, which goes on elsewhere. */
+  /** Stops following, without a result. The answer itself goes on elsewhere. */
   close() {
     this.#follower.close();
   }
@@ -118,7 +118,7 @@ export class StreamClient {
     this.#settle(outcome ?? guess, code ?? this.#failure);
   }
 
-  /** A stream that has closed may be answered with the stored message instead of its events. */
+  /** For a stream that has closed, the server may send the stored message instead of its events. */
   #takeWhole(data) {
     const message = typeof data === "string" ? JSON.parse(data) : data;
     const parts = (message.parts ?? []).filter((part) => part.type === "text");
