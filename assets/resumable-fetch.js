@@ -1,42 +1,45 @@
 /**
- * resumable-fetch: a `fetch` whose answers survive cuts.
+ * resumable-fetch: a `fetch` whose streams survive cut connections.
  *
  *     import { createResumableFetch } from "/resumable-fetch.js";
  *     const transport = new DefaultChatTransport({ fetch: createResumableFetch() });
  *
- * An answer of this server is a stream of events, each with its offset as the `id:`. The caller
- * gets one body, as if the connection had held: after a cut the rest is asked for with
- * `Last-Event-ID`. Nothing else has to know of it. One module, no dependency; browsers, node, bun.
+ * An answer of this server is a stream of events, each with its offset as `id:`. The caller gets
+ * one body, as if the connection had held: after a cut, the rest is requested with `Last-Event-ID`.
+ * Nothing else has to change. One module without dependencies, for browsers, Node and Bun.
  *
  * Guarantees
- *   Exactly once   every event is given out once, whole, in the order of its offset: duplicates are
- *                  dropped, a gap is filled by asking again from the cursor.
- *   Honest end     the body ends when the stream has: after `finish` or `[DONE]`, or when the server
- *                  says that nothing follows (204). A body that just ends is a cut. What cannot be
- *                  had any more ends in an error, never in a text that looks complete:
+ *   Exactly once   every event is delivered once, whole, in offset order: duplicates are dropped,
+ *                  a gap is filled by asking again from the cursor.
+ *   Honest end     the body ends when the stream has: after `finish` or `[DONE]`, or if the server
+ *                  says that nothing follows (204). A body that just ends counts as a cut. What can
+ *                  no longer be had ends in an error, never in a text that looks complete:
  *                  `StreamLost`, whose `code` says why (see there).
- *   Patience       a cut after progress is mended at once; otherwise `maxRetries` tries with
- *                  growing, jittered waits, then the error is the caller's. A page that comes back
- *                  (visible, online, out of the cache) tries at once.
- *   Watchdog       a connection that brings nothing for `stallMs`, heartbeats included, is replaced;
- *                  by default that is twice what the server says its heartbeat is.
- *                  One whose first bytes do not come in `firstBytesMs` may run through a proxy that
- *                  holds them back: from then on the rest is polled (`?wait=`). The first request
- *                  of all is asked again so as well, if that cannot ask twice.
- *   One turn       a request that gets no answer at all is sent again only if that cannot ask twice:
- *                  a GET, or a prompt, whose id makes it one turn. Regenerating is not repeated.
- *   Discretion     once the caller has aborted or cancelled, nothing is asked for. Requests that are
- *                  no chat's, and answers that are no stream of this server, pass untouched.
+ *   Patience       a cut after progress is repaired at once; otherwise there are `maxRetries` tries
+ *                  with growing, jittered waits, then the caller gets the error. A page that comes
+ *                  back (visible, online, from the back/forward cache) tries at once.
+ *   Watchdog       a connection that delivers nothing for `stallMs`, not even a heartbeat, is
+ *                  replaced; the default is twice the heartbeat interval that the server announces.
+ *                  If its first bytes do not arrive within `firstBytesMs`, a proxy may be holding
+ *                  them back: from then on the rest is polled (`?wait=`). The caller's own request
+ *                  is then repeated as a poll too, if that cannot ask twice.
+ *   One turn       a request that gets no response, or 502, 503 or 504, is sent again only if that
+ *                  cannot ask twice: a GET, or a prompt, whose id makes it one turn. Regenerating
+ *                  is not repeated.
+ *   Discretion     once the caller has aborted or cancelled, nothing more is requested. Requests
+ *                  that are no chat's, and responses that are no stream of this server, pass
+ *                  untouched.
  *
- * A chat's requests are told by their form: a POST of JSON text with an `id`, a GET with `chatId`
- * or of `…/<id>/stream`; its streams by the header `x-stream-id`. From another origin that header
- * has to be exposed, which the server does for ALLOWED_ORIGINS. Comments are not passed on.
+ * A chat's requests are recognised by their form: a POST of JSON text with an `id`, a GET with
+ * `chatId` or of `…/<id>/stream`; its streams by the header `x-stream-id`. From another origin that
+ * header has to be exposed, which the server does for ALLOWED_ORIGINS. Comments in a stream are not
+ * passed on.
  */
 
 const PASSING_STATUS = new Set([408, 425, 429]);
 const CURSOR_REFUSED = new Set([400, 410]);
 const POLL_SECONDS = 20;
-const SILENCE_MS = 40_000; // of a server that says nothing of heartbeats, and of a poll
+const SILENCE_MS = 40_000; // for a server that announces no heartbeat, and for polls
 const FIRST_BYTES_MS = 10_000;
 const FINAL = new Set(["superseded", "expired"]);
 const UNAVAILABLE = new Set([502, 503, 504]);
@@ -49,13 +52,13 @@ export const systemClock = {
 
 /**
  * @param {object} [options]
- * @param {typeof fetch} [options.fetch] What to fetch with.
+ * @param {typeof fetch} [options.fetch] The underlying `fetch`.
  * @param {(status: "streaming" | "reconnecting", chatId: string) => void} [options.onStatus]
- * @param {number} [options.maxRetries] Tries in a row without progress before the error is the caller's.
+ * @param {number} [options.maxRetries] Tries in a row without progress before the error is thrown.
  * @param {number} [options.firstDelayMs] Upper bound of the first wait; doubles with each try.
- * @param {number} [options.maxDelayMs] Upper bound of every wait, but for what `Retry-After` asks.
+ * @param {number} [options.maxDelayMs] Upper bound of a wait, unless `Retry-After` asks for more.
  * @param {number} [options.stallMs] Silence after which a connection counts as dead; by default
- *   twice the server's heartbeat.
+ *   twice the server's heartbeat interval.
  * @param {number} [options.firstBytesMs] The same for the first bytes of a body.
  * @returns {typeof fetch}
  */
@@ -91,10 +94,10 @@ export function createResumableFetch({
 
 /**
  * Why a stream cannot be followed any further. `code` is
- * `superseded`    the chat's stream is another one by now: somebody has sent the next prompt;
- * `expired`       the answer has ended, and its events are gone: its message is in the database;
- * `http_<status>` the server refuses, and will again;
- * `unreachable`   no answer in `maxRetries` tries; `cause` is the last error.
+ * `superseded`    the chat has a newer stream by now: another prompt or reply was requested;
+ * `expired`       the answer has ended and its events are gone: its message is in the database;
+ * `http_<status>` the server refused, for good or in `maxRetries` tries;
+ * `unreachable`   no response in `maxRetries` tries; `cause` is the last error.
  */
 export class StreamLost extends Error {
   constructor(code, { cause, status = 0, retryAfterMs = 0 } = {}) {
@@ -105,7 +108,7 @@ export class StreamLost extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** Whether asking again cannot help. */
+  /** Whether trying again cannot help. */
   get isFinal() {
     return this.status >= 400 && this.status < 500 && !PASSING_STATUS.has(this.status);
   }
@@ -113,7 +116,7 @@ export class StreamLost extends Error {
 
 /** Follows one stream through as many connections as it takes. */
 export class Follower {
-  /** Offset of the last event given out. */
+  /** Offset of the last event delivered. */
   cursor;
 
   #open;
@@ -133,16 +136,16 @@ export class Follower {
   closed = false;
 
   /**
-   * Beside the options of `createResumableFetch`:
+   * In addition to the timing options of `createResumableFetch`:
    * @param {object} options
    * @param {(cursor: number, signal: AbortSignal, wait: number | null) => Promise<Response>} options.open
-   *   Asks for the events after an offset; with `wait`, for a whole body within these seconds.
-   * @param {number} [options.cursor] Where to begin.
-   * @param {string} [options.streamId] The stream expected; by default that of the first response.
+   *   Asks for the events after an offset; with `wait`, for a whole body within so many seconds.
+   * @param {number} [options.cursor] The offset after which to begin.
+   * @param {string} [options.streamId] The expected stream; by default that of the first response.
    * @param {boolean} [options.polls] Polls from the first request on.
-   * @param {boolean} [options.persistent] Never gives up. When the tries are used up, or the server
-   *   refuses, the status is `disconnected` until `wake()`; and if the server does not accept the
-   *   cursor any more, the events begin anew with the first one.
+   * @param {boolean} [options.persistent] Gives up only if superseded. When the tries are used up,
+   *   or the server refuses, the status is `disconnected` until `wake()`; if the server no longer
+   *   accepts the cursor, the events start over from the first one.
    * @param {(status: string, reason: StreamLost | null) => void} [options.onStatus]
    *   `streaming`, `reconnecting` or `disconnected`; the reason comes with the last.
    */
@@ -171,8 +174,8 @@ export class Follower {
   }
 
   /**
-   * The events, those that arrive together in one array, until the stream has ended or `close()`.
-   * @param {Response} [response] A connection that is there already.
+   * The events, those that arrive together in one array, until the stream ends or `close()`.
+   * @param {Response} [response] A connection that is already open.
    * @returns {AsyncGenerator<{offset: number | null, data: string, event: object}[], void>}
    * @throws {StreamLost}
    */
@@ -205,7 +208,7 @@ export class Follower {
     this.#connection?.dropIfSilent();
   }
 
-  /** Ends following. Says nothing about the answer, which goes on elsewhere. */
+  /** Stops following. The answer itself goes on elsewhere. */
   close() {
     this.closed = true;
     this.#connection?.drop();
@@ -245,7 +248,7 @@ export class Follower {
     }
   }
 
-  /** The new ones of some events, as far as they can be read and nothing is missing. */
+  /** The new events, up to the first that is malformed or follows a gap. */
   #takeAll(events, replay, resumed) {
     const batch = [];
     try {
@@ -263,7 +266,7 @@ export class Follower {
     return { batch };
   }
 
-  /** The event, if it is a new one. Throws on a gap, and on what is no event at all. */
+  /** The event, or null if it is not new. Throws on a gap, and on what is no event at all. */
   #take(id, data, replay) {
     const offset = id === null ? null : Number(id);
     if (offset !== null && offset <= this.cursor) return null;
@@ -276,7 +279,7 @@ export class Follower {
     return { offset, data, event };
   }
 
-  /** The URL names a chat, not a stream: meanwhile its newest one may be another answer's. */
+  /** The server follows the chat's newest stream, which by now may be another answer's. */
   #check(response) {
     const streamId = response.headers.get("x-stream-id");
     if (streamId && this.#streamId && streamId !== this.#streamId) throw new StreamLost("superseded");
@@ -313,7 +316,7 @@ export class Follower {
   }
 }
 
-/** How often to try again, and how long to wait before. */
+/** How often to try again, and how long to wait before each try. */
 class Patience {
   #tries = 0;
   #limits;
@@ -333,7 +336,7 @@ class Patience {
     this.#random = random;
   }
 
-  /** Counts a failure; false when there are no more tries. */
+  /** Counts a failure; false if no tries are left. */
   spend() {
     this.#tries += 1;
     return this.#tries <= this.#limits.maxRetries;
@@ -343,14 +346,14 @@ class Patience {
     this.#tries = 0;
   }
 
-  /** Full jitter: many clients cut at once must not come back at once. */
+  /** Full jitter: many clients that are cut at once must not come back at once. */
   wait(atLeastMs = 0) {
     const { firstDelayMs, maxDelayMs } = this.#limits;
     const bound = Math.min(maxDelayMs, firstDelayMs * 2 ** (this.#tries - 1));
     return this.#sleep(Math.max(atLeastMs, this.#random() * bound));
   }
 
-  /** Until somebody wakes it. */
+  /** Waits until `wake()`. */
   rest() {
     return this.#sleep(null);
   }
@@ -372,11 +375,11 @@ class Patience {
 
 /** One request's lifetime: a way to drop it, and a watchdog that drops it when it falls silent. */
 class Connection {
-  /** Whether any bytes have come. */
+  /** Whether any bytes have arrived. */
   heard = false;
   /** Whether the watchdog has dropped it. */
   fellSilent = false;
-  /** Silence after which it counts as dead, once it has brought something. */
+  /** Silence after which it counts as dead, once it has delivered something. */
   stallMs = SILENCE_MS;
 
   #abort = new AbortController();
@@ -395,7 +398,7 @@ class Connection {
     return this.#abort.signal;
   }
 
-  /** Waits for the next bytes; silence counts only while somebody listens. */
+  /** Waits for the next bytes; silence counts only while something waits for them. */
   async hear(reader) {
     this.#watch();
     const next = await reader.read();
@@ -410,7 +413,7 @@ class Connection {
     this.signal.addEventListener("abort", callback, { once: true });
   }
 
-  /** Drops it if a heartbeat is missing already: nobody may have listened for a while. */
+  /** Drops it if a heartbeat is overdue already: the page may have slept for a while. */
   dropIfSilent() {
     if (this.#clock.now() - this.#heardAt >= this.stallMs / 2) this.drop();
   }
@@ -430,7 +433,7 @@ class Connection {
   }
 }
 
-/** Twice the time in which the server promises a sign of life. */
+/** Twice the heartbeat interval that the server announces. */
 function stallOf(response) {
   const seconds = Number(response.headers.get("x-heartbeat"));
   return seconds > 0 ? 2_000 * seconds : SILENCE_MS;
@@ -441,7 +444,7 @@ function stallOf(response) {
  *
  * Offsets are dense, with one exception: a replay from the beginning may be compacted, each part
  * arriving as a single delta under the last offset it holds. So jumps are fine until a part's
- * second delta shows that the events are live ones.
+ * second delta shows that the events are live.
  */
 class OffsetCheck {
   #last;
@@ -468,9 +471,9 @@ class OffsetCheck {
 /**
  * Incremental reader of a `text/event-stream` body (WHATWG HTML, "Server-sent events").
  *
- * Bytes may be cut anywhere: inside a line, between CR and LF, inside a UTF-8 character.
- * An event that is not ended by a blank line is never given out, as the standard demands:
- * a cut connection cannot deliver half an event.
+ * Bytes may be split anywhere: inside a line, between CR and LF, inside a UTF-8 character.
+ * As the standard demands, an event without its closing blank line is dropped: a cut connection
+ * cannot deliver half an event.
  */
 export class EventReader {
   #decoder = new TextDecoder();
@@ -479,9 +482,9 @@ export class EventReader {
   #id = null;
 
   /**
-   * Takes the next bytes and gives the events they complete.
+   * Takes the next bytes and returns the events they complete.
    * @param {Uint8Array} bytes
-   * @returns {{id: string | null, data: string}[]} `id` is null for an event that bears none.
+   * @returns {{id: string | null, data: string}[]} `id` is null for an event without one.
    */
   push(bytes) {
     const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
@@ -514,8 +517,8 @@ export class EventReader {
 }
 
 /**
- * Calls back when the page is there again: visible, online, or out of the cache.
- * @returns {() => void} Ends it. Without a page there is nothing to do.
+ * Calls back when the page returns: visible, online, or from the back/forward cache.
+ * @returns {() => void} Stops that. Without a page there is nothing to do.
  */
 export function onReturn(callback) {
   const page = globalThis.document;
@@ -530,7 +533,7 @@ export function onReturn(callback) {
   };
 }
 
-/** What a request wants of a chat: which one, and where its stream can be resumed; else null. */
+/** A request's chat, and where its stream can be resumed; null if it is no chat's request. */
 function chatRequest(input, init) {
   const url = parsedUrl(input.url ?? input);
   const method = (init.method ?? input.method ?? "GET").toUpperCase();
@@ -545,7 +548,7 @@ function chatRequest(input, init) {
   if (stream) url.pathname = stream[1];
   url.searchParams.set("chatId", chatId);
   url.searchParams.delete("after");
-  // Anybody may have an address that ends in `/stream`: that it is a chat's, its answer must say.
+  // Any server may have a URL that ends in `/stream`: only the response says if it is a chat's.
   const ours = !stream || stream[1].endsWith("/api/chat");
   const repeatable = method === "GET" ? ours : isPrompt(sent);
   return { chatId, cursor, resumeUrl: url.href, repeatable };
@@ -555,7 +558,7 @@ function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return null; // of no chat of ours
+    return null; // no chat of ours
   }
 }
 
@@ -563,7 +566,7 @@ function parsedUrl(text) {
   try {
     return new URL(text, globalThis.location?.href);
   } catch {
-    return null; // it is for `fetch` to say so
+    return null; // `fetch` will say so
   }
 }
 
@@ -575,13 +578,13 @@ function parsedJson(text) {
   }
 }
 
-/** Whether sending it twice is one turn: its id says that it is the same prompt. */
+/** Whether sending it twice is one turn: its id makes it the same prompt. */
 function isPrompt({ message, messages, trigger = "submit-message" }) {
   const last = message ?? messages?.at?.(-1);
   return trigger === "submit-message" && last?.role === "user" && typeof last.id === "string";
 }
 
-/** The response to the caller's own request, asked for again as far as that is harmless. */
+/** The response to the caller's own request, which is repeated where that is safe. */
 async function firstResponse(send, { repeatable }, signal, timing) {
   const { firstBytesMs = FIRST_BYTES_MS, clock = systemClock } = timing;
   const patience = new Patience(timing);
@@ -611,7 +614,7 @@ async function firstResponse(send, { repeatable }, signal, timing) {
   }
 }
 
-/** The caller's own request, which we may break off; as a poll if `wait` says so. */
+/** The caller's own request, which we can abort; a poll if `wait` is given. */
 function firstRequest(input, init, wait, ours) {
   const theirs = init.signal ?? input.signal;
   const signal = ours && theirs ? AbortSignal.any([ours, theirs]) : (ours ?? theirs);
@@ -637,7 +640,7 @@ function withParameter(url, name, value) {
   return changed.href;
 }
 
-/** The caller's own request as one that resumes: the same credentials, no body. */
+/** The caller's own request, turned into one that resumes: the same credentials, no body. */
 function resumeInit(input, init, cursor, signal) {
   const headers = new Headers(init.headers ?? input.headers);
   headers.delete("content-type");
@@ -647,7 +650,7 @@ function resumeInit(input, init, cursor, signal) {
   return { ...rest, ...(credentials && { credentials }), method: "GET", headers, signal, cache: "no-store" };
 }
 
-/** One body out of all that a follower brings. It reads no faster than the caller does. */
+/** One body of all that a follower delivers. It reads no faster than the caller does. */
 function bodyOf(follower, response, signal) {
   const encoder = new TextEncoder();
   const batches = follower.batches(response);
