@@ -14,12 +14,12 @@ _gate = rx.asset(path="session_gate.jsx", shared=True)
 
 _REFUSALS = {
     "cookies": (
-        "This page needs a cookie to know you again.",
-        "Allow cookies for this site, then load the page anew.",
+        "This page needs a cookie to remember you.",
+        "Allow cookies for this site, then reload the page.",
     ),
     "server": (
-        "The server did not open a session.",
-        "Load the page anew in a moment.",
+        "The server could not start a session.",
+        "Reload the page in a moment.",
     ),
 }
 

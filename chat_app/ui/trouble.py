@@ -15,44 +15,44 @@ class Trouble:
 NO_TROUBLE = Trouble(code="", cause="", remedy="")
 STALE = Trouble(
     code="stale",
-    cause="The chat cannot be read right now.",
-    remedy="What you see may not be the newest.",
+    cause="This chat cannot be updated right now.",
+    remedy="You may be seeing an older version. It updates by itself.",
 )
 """The chat on the page could not be reread."""
 
 _WORDS = {
     "turn_in_progress": (
-        "This chat is being answered already.",
-        "Wait for the answer, or stop it; then send again.",
+        "This chat is already being answered.",
+        "Wait for the answer or stop it, then try again.",
     ),
-    "prompt_too_large": (
-        "The message is longer than the server accepts.",
-        "Shorten it, or send it in parts.",
-    ),
-    "chat_too_long": ("This chat has as many messages as one can have.", "Begin a new chat."),
-    "invalid_request": ("The server cannot accept this message.", "Change it, then send again."),
-    "rate_limited": ("Too many messages in a short time.", "Wait a moment, then send again."),
-    "too_many_requests": ("Too much in a short time: wait a moment.", "Then try again."),
-    "too_many_pinned": ("100 chats are pinned, and that is all there is room for.", "Unpin one."),
-    "removed": ("It is too late: the chat has been removed for good.", "Begin a new chat."),
+    "prompt_too_large": ("Your message is too long.", "Shorten it or send it in parts."),
+    "chat_too_long": ("This chat has reached its message limit.", "Start a new chat."),
+    "invalid_request": ("The server rejected this request.", "Change it, then try again."),
+    "rate_limited": ("Too many messages at once.", "Wait a moment, then try again."),
+    "too_many_requests": ("Too many requests at once.", "Wait a moment, then try again."),
+    "too_many_pinned": ("You can pin up to 100 chats.", "Unpin one first."),
+    "removed": ("It is too late to undo: the chat is permanently deleted.", "Start a new chat."),
     "log_unavailable": (
-        "The store behind the answers cannot be reached.",
+        "The server cannot reach its answer store.",
         "Nothing is lost. Try again in a moment.",
     ),
     "database_unavailable": (
-        "The database cannot be reached.",
+        "The server cannot reach its database.",
         "Nothing is lost. Try again in a moment.",
     ),
-    "provider_unavailable": ("The model could not be reached, or broke off.", "Ask again."),
-    "provider_throttled": ("The model takes no more requests for now.", "Ask again in a minute."),
-    "prompt_rejected": ("The model refuses this prompt.", "Ask in other words."),
-    "stopped": ("You stopped the answer before its first word.", "Ask again if you like."),
-    "interrupted": (
-        "The answer was cut off and could not be continued.",
-        "What had arrived is kept. Ask again.",
+    "provider_unavailable": (
+        "The model could not be reached, or failed while answering.",
+        "Try again.",
     ),
+    "provider_throttled": ("The model is rate-limiting requests.", "Try again in a minute."),
+    "prompt_rejected": ("The model rejected this prompt.", "Rephrase or shorten it."),
+    "stopped": ("You stopped the answer before it began.", "Retry to get an answer."),
+    "interrupted": ("The answer was interrupted before any of it was saved.", "Try again."),
 }
-_UNKNOWN = ("Something went wrong on the server.", "Ask again; if it stays, tell the operator.")
+_UNKNOWN = (
+    "Something went wrong on the server.",
+    "Try again. If it keeps happening, contact the site operator.",
+)
 
 
 def explain(code: str | None) -> Trouble:

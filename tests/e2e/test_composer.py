@@ -178,7 +178,7 @@ def test_a_prompt_that_is_refused_goes_back_to_its_writer_with_the_reason(
     chat.prompt.press("Enter")
 
     refusal = chat.page.get_by_test_id("send-trouble")
-    expect(refusal).to_contain_text("This chat is being answered already.")
+    expect(refusal).to_contain_text("This chat is already being answered.")
     expect(chat.prompt).to_have_value("Third")
     expect(chat.page.get_by_test_id("sent-prompt")).to_have_count(0)
     chat.reads("So far.")

@@ -176,7 +176,7 @@ def test_an_answer_stopped_before_its_first_word_can_be_asked_for_again(
     expect(chat.page.get_by_test_id("thinking")).to_be_visible()
     chat.page.get_by_test_id("stop").click()
     trouble = chat.page.get_by_test_id("answer-trouble")
-    expect(trouble).to_contain_text("You stopped the answer before its first word.")
+    expect(trouble).to_contain_text("You stopped the answer before it began.")
 
     trouble.get_by_role("button", name="Retry").click()
 

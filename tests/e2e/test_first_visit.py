@@ -37,7 +37,7 @@ def test_a_browser_that_keeps_no_cookie_is_told_so(page: Page) -> None:
 def test_a_server_that_opens_no_session_is_asked_again_by_a_refresh(page: Page) -> None:
     page.route(SESSION, lambda route: route.fulfill(status=503), times=1)
     page.goto("/")
-    expect(page.get_by_test_id("session-refused")).to_contain_text("did not open a session")
+    expect(page.get_by_test_id("session-refused")).to_contain_text("could not start a session")
 
     page.reload()
 
