@@ -104,7 +104,7 @@ def _page(browser: Browser, app: AppServer, *, size: str, scheme: str) -> Iterat
 def _states(chat: ChatPage, model: OpenAIServer) -> Iterator[str]:
     """Bring the page into each state; what it is called when it is there."""
     chat.open()
-    expect(chat.page.get_by_text("Your chats will be listed here.")).to_be_attached()
+    expect(chat.page.get_by_text("Your chats will appear here.")).to_be_attached()
     expect(chat.page.get_by_test_id("model-picker")).to_be_visible()
     yield "empty"
 

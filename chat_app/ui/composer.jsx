@@ -14,11 +14,11 @@ import { staysAt, useDestination } from "./destination.js";
 import { chatAt, forgetDraft, keepDraft, moveDraft, readDraft } from "./draft.js";
 
 const MAX_HEIGHT_PX = 220;
-const WAIT = "The answer is being written. Press Enter to send this when it has ended.";
+const WAIT = "The answer is still being written. Press Enter to send this when it is done.";
 /** Without a reply for this long, the reader may press Stop again. */
 const NO_REPLY_MS = 15_000;
 const MISHAPS = new Set(["failed", "interrupted"]);
-const NO_REPLY = "The server has not answered. Send it again: it stays one message.";
+const NO_REPLY = "The server did not respond. Send again; your message will not be duplicated.";
 
 /**
  * @param {object} props
@@ -174,7 +174,7 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
         onKeyDown={onKeyDown}
       />
       {answering ? (
-        <button type="button" className="round-button" data-testid="stop" disabled={stopping} aria-label="Stop the answer" title="Stop (Esc)" aria-keyshortcuts="Escape" onClick={stop}>
+        <button type="button" className="round-button" data-testid="stop" disabled={stopping} aria-label="Stop generating" title="Stop (Esc)" aria-keyshortcuts="Escape" onClick={stop}>
           <svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true"><rect width="14" height="14" rx="3" fill="currentColor" /></svg>
         </button>
       ) : (
@@ -184,7 +184,7 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
       )}
       {waits && (
         <p className="composer-hint waits" role="status" data-testid="waits">
-          Sent as soon as the answer has ended.
+          Will be sent when the answer is done.
           <button type="button" className="text-button" onClick={() => setWaitsAt(null)}>Cancel</button>
         </p>
       )}
@@ -197,11 +197,11 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
 
 /** Why nothing can be sent now, in words for the reader; "" if it can. */
 function hintOf({ view, ready, surplus, text, answering, sending }) {
-  if (view === "not_found") return "There is no chat here to write in: start a new one.";
-  if (!ready) return "Connecting to the server …";
-  if (surplus) return `${surplus.toLocaleString("en")} characters too long: shorten it, or send it in parts.`;
-  if (sending) return "Sending …";
-  if (text.trim() === "") return "Write a message to send it.";
+  if (view === "not_found") return "This chat does not exist. Start a new one.";
+  if (!ready) return "Connecting to the server…";
+  if (surplus) return `${surplus.toLocaleString("en")} character${surplus === 1 ? "" : "s"} too long. Shorten it or send it in parts.`;
+  if (sending) return "Sending…";
+  if (text.trim() === "") return "Write a message to send.";
   return answering ? WAIT : "";
 }
 

@@ -7,8 +7,8 @@ import { useEffect, useRef, useState } from "react";
 const ENDINGS = {
   complete: "Answer complete.",
   stopped: "Answer stopped.",
-  failed: "The answer failed.",
-  interrupted: "The answer was interrupted.",
+  failed: "Answer failed.",
+  interrupted: "Answer interrupted.",
 };
 const BADGE = "● ";
 const DECLINED = "chat.notify.declined";
@@ -52,9 +52,9 @@ export function Notices({ chatId, chatTitle, answering, ended }) {
       <div role="status" className="sr-only" data-testid="said">{said}</div>
       {offered && (
         <div className="offer" role="group" aria-label="Notifications" data-testid="offer">
-          <span>Get a notification when an answer is ready?</span>
-          <button type="button" className="quiet-button" onClick={() => decide(true)}>Yes</button>
-          <button type="button" className="quiet-button" onClick={() => decide(false)}>No, thanks</button>
+          <span>Get notified when an answer is ready?</span>
+          <button type="button" className="quiet-button" onClick={() => decide(true)}>Notify me</button>
+          <button type="button" className="quiet-button" onClick={() => decide(false)}>No thanks</button>
         </div>
       )}
     </>

@@ -105,7 +105,7 @@ def _sidebar_button() -> rx.Component:
         icon("M4 7h16", "M4 12h16", "M4 17h10"),
         type="button",
         custom_attrs={"popoverTarget": SIDEBAR_ID},
-        aria_label="Open the list of chats",
+        aria_label="Open chat list",
         data_testid="open-sidebar",
         class_name=f"{ICON_BUTTON} md:hidden",
     )
@@ -140,7 +140,7 @@ def _foot() -> rx.Component:
 
 def _offline() -> rx.Component:
     return rx.el.div(
-        rx.el.span("No connection to the server. Trying again …"),
+        rx.el.span("No connection to the server. Reconnecting…"),
         role="status",
         data_testid="offline",
         class_name="banner",
@@ -149,7 +149,7 @@ def _offline() -> rx.Component:
 
 def _waiting_for_the_store() -> rx.Component:
     return rx.el.div(
-        rx.el.span("The server waits for its store. Answers go on then; nothing is lost."),
+        rx.el.span("The server is waiting for its storage. Answers will resume; nothing is lost."),
         role="status",
         data_testid="outage",
         class_name="banner",
@@ -182,8 +182,8 @@ def _small_print() -> rx.Component:
         rx.match(
             SessionState.answering_model,
             ("", "\u00a0"),  # keeps the line's height until the model is known
-            (DEMO_MODEL, "The demo model answers. CHAT_MODEL sets a real one."),
-            f"{SessionState.answering_name} can make mistakes. Check what matters.",
+            (DEMO_MODEL, "Demo model. Set CHAT_MODEL to use a real one."),
+            f"{SessionState.answering_name} can make mistakes. Check important info.",
         ),
         data_testid="model",
         class_name="small-print",
@@ -195,7 +195,7 @@ def _model_picker() -> rx.Component:
         rx.foreach(SessionState.offered, lambda model: rx.el.option(model[1], value=model[0])),
         value=SessionState.answering_model,
         on_change=SessionState.choose_model,
-        aria_label="Model that answers",
+        aria_label="Model",
         data_testid="model-picker",
         class_name="model-picker",
     )

@@ -128,7 +128,7 @@ export function ScrollArea({ chatId, followKey, earlier, onEarlier, children }) 
           type="button"
           className="jump"
           data-testid="jump"
-          aria-label={fresh ? "Jump to the latest message: there is new text" : "Jump to the latest message"}
+          aria-label={fresh ? "Jump to the latest message (new text)" : "Jump to the latest message"}
           onClick={follow}
         >
           <svg width="18" height="18" viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="2" aria-hidden="true">

@@ -17,5 +17,5 @@ export function SentPrompt({ accepted }) {
 
 /** Appears after a moment: on most networks the server is faster than a reader. */
 export function Sending() {
-  return <span className="sending details" data-testid="sending">Sending …</span>;
+  return <span className="sending details" data-testid="sending">Sending…</span>;
 }

@@ -5,13 +5,13 @@ import { useNavigate } from "react-router";
 const KEYS = [
   ["Search chats", "Ctrl K"],
   ["New chat", "Ctrl Shift O"],
-  ["Send", "Enter"],
+  ["Send message", "Enter"],
   ["New line", "Shift Enter"],
-  ["Stop the answer", "Esc"],
-  ["Edit the last message, from an empty box", "↑"],
-  ["Go through the chats", "↑ ↓"],
-  ["Go to the latest answer", "Ctrl Shift L"],
-  ["This help", "? or Ctrl /"],
+  ["Stop generating", "Esc"],
+  ["Edit last message (from an empty box)", "↑"],
+  ["Move through the chat list", "↑ ↓"],
+  ["Jump to the latest answer", "Ctrl Shift L"],
+  ["Show this help", "? or Ctrl /"],
 ];
 
 export function Shortcuts() {

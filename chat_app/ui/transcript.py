@@ -42,7 +42,7 @@ def conversation(*, until_known: rx.Component) -> rx.Component:
         rx.cond(
             ConversationState.earlier > 0,
             rx.el.p(
-                "Earlier messages of this chat are not on this paper: Ctrl P fetches them first.",
+                "Earlier messages are missing here. Print with Ctrl+P to include them.",
                 data_testid="not-on-paper",
                 class_name="paper-only",
             ),
@@ -215,7 +215,7 @@ def greeting() -> rx.Component:
     return _centred(
         rx.el.h1("What would you like to know?", class_name="text-2xl font-semibold text-balance"),
         rx.el.p(
-            "Refresh, close the tab, change the device: the answer goes on.",
+            "Refresh, close the tab or switch devices: your answer keeps going.",
             class_name="text-muted-foreground",
         ),
         testid="greeting",
@@ -225,9 +225,9 @@ def greeting() -> rx.Component:
 
 def _not_found() -> rx.Component:
     return _centred(
-        rx.el.h1("There is no such chat", class_name="text-2xl font-semibold"),
+        rx.el.h1("Chat not found", class_name="text-2xl font-semibold"),
         rx.el.p(
-            "It may have been deleted, or it belongs to somebody else.",
+            "It may have been deleted, or it may belong to someone else.",
             class_name="text-muted-foreground",
         ),
         page_link("Start a new chat", to="/", class_name=PRIMARY_LINK),
@@ -237,7 +237,7 @@ def _not_found() -> rx.Component:
 
 def _unavailable() -> rx.Component:
     return _centred(
-        rx.el.h1("The chat cannot be read right now", class_name="text-2xl font-semibold"),
+        rx.el.h1("This chat cannot be loaded right now", class_name="text-2xl font-semibold"),
         rx.el.p("Nothing is lost. Try again in a moment.", class_name="text-muted-foreground"),
         rx.el.button(
             "Try again",

@@ -91,7 +91,7 @@ def test_a_very_long_text_says_by_how_much_and_can_be_shortened(chat: ChatPage) 
     )
 
     expect(hint).to_have_text(
-        "234 characters too long: shorten it, or send it in parts.", timeout=10_000
+        "234 characters too long. Shorten it or send it in parts.", timeout=10_000
     )
     expect(chat.page.get_by_test_id("send")).to_be_disabled()
     chat.prompt.fill("short")
@@ -101,14 +101,14 @@ def test_a_very_long_text_says_by_how_much_and_can_be_shortened(chat: ChatPage) 
 
 def test_a_send_that_cannot_be_says_why(chat: ChatPage, model: OpenAIServer) -> None:
     send = chat.page.get_by_test_id("send")
-    expect(send).to_have_accessible_description("Write a message to send it.")
+    expect(send).to_have_accessible_description("Write a message to send.")
     model.script(HELD)
     chat.send("Go on")
     chat.reads("So far.")
 
     chat.prompt.fill("And then?")
 
-    expect(chat.prompt).to_have_accessible_description(re.compile("when it has ended"))
+    expect(chat.prompt).to_have_accessible_description(re.compile("when it is done"))
     expect(chat.prompt).to_have_value("And then?")
     model.release()
     expect(send).to_be_enabled()

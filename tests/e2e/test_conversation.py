@@ -242,14 +242,14 @@ def test_a_lost_connection_says_so_and_clears_by_itself_when_the_network_is_back
     chat.page.route(stream, lambda route: route.fulfill(status=404, json={"code": "not_found"}))
     chat.page.reload()
     lost = chat.page.get_by_test_id("disconnected")
-    expect(lost).to_contain_text("Connection lost. The answer goes on without this page.")
+    expect(lost).to_contain_text("Connection lost. The answer continues on the server.")
 
     chat.page.unroute(stream)
     chat.page.evaluate("window.dispatchEvent(new Event('online'))")
 
     chat.reads("First, ")
     expect(lost).to_have_count(0)
-    expect(chat.page.get_by_text("Connected again. Nothing was lost.")).to_be_visible()
+    expect(chat.page.get_by_text("Reconnected. Nothing was lost.")).to_be_visible()
     expect(chat.page.locator(".banner")).to_have_count(0)
     model.release()
     chat.has_status("done")

@@ -268,7 +268,7 @@ def test_an_answer_that_ends_unseen_marks_the_tab_and_offers_a_notification(
     chat.page.wait_for_function("title => document.title === title", arg=title)
     offer = chat.page.get_by_test_id("offer")
     expect(offer).to_be_visible()
-    offer.get_by_role("button", name="No, thanks").click()
+    offer.get_by_role("button", name="No thanks").click()
     expect(offer).to_have_count(0)
 
 

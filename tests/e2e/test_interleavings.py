@@ -269,7 +269,7 @@ def test_nothing_can_be_asked_where_there_is_no_chat(chat: ChatPage) -> None:
 
     expect(chat.prompt).not_to_be_editable()
     expect(chat.page.get_by_test_id("send")).to_have_attribute(
-        "title", re.compile("start a new one")
+        "title", re.compile("Start a new one")
     )
     chat.page.get_by_role("link", name="Start a new chat").click()
     chat.send("Here, then")

@@ -130,7 +130,7 @@ def test_a_prompt_that_nobody_answers_goes_back_to_its_writer_and_stays_one_mess
     page.clock.fast_forward("00:16")
 
     expect(chat.prompt).to_have_value("Anybody?")
-    expect(page.get_by_text("The server has not answered.")).to_be_visible()
+    expect(page.get_by_text("The server did not respond.")).to_be_visible()
     expect(page.get_by_test_id("sent-prompt")).to_have_count(0)
     chat.prompt.press("Enter")
     proxy.go_on()

@@ -246,7 +246,7 @@ def test_a_chat_is_found_by_what_was_said_in_it(
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Garden")
 
     search.fill("nowhere")
-    expect(chat.page.get_by_text("Nothing found for “nowhere”.")).to_be_visible()
+    expect(chat.page.get_by_text("No results for “nowhere”.")).to_be_visible()
     search.press("Escape")
     expect(sidebar.links).to_have_count(2)
     search.press("Escape")

@@ -33,7 +33,7 @@ function Line({ id, title, answering, unread, renaming, expanded, onMenu, onName
         className="icon-button chat-more"
         aria-haspopup="menu"
         aria-expanded={expanded}
-        aria-label={`Options of ${title}`}
+        aria-label={`Options for ${title}`}
         data-testid="chat-options"
         onClick={(event) => onMenu(event.currentTarget)}
       >
@@ -70,7 +70,7 @@ function NameField({ title, onNamed }) {
     <input
       ref={field}
       className="chat-name"
-      aria-label="Name of the chat"
+      aria-label="Chat name"
       data-testid="chat-name"
       defaultValue={title}
       maxLength={LONGEST_TITLE}

@@ -60,7 +60,7 @@ export function ChatList(props) {
       <nav ref={here} aria-label="Chats" className="chat-list" data-testid="chat-list" hidden={searching} onKeyDown={stepThroughLinks}>
         {!loaded && <Skeleton />}
         {loaded && pinned.length + recent.length === 0 && (
-          <p className="chat-list-note">Your chats will be listed here.</p>
+          <p className="chat-list-note">Your chats will appear here.</p>
         )}
         {grouped(pinned, recent.concat(earlier)).map(([name, chats]) => (
           <section key={name} aria-label={name}>
@@ -179,7 +179,7 @@ function More({ count, onMore }) {
     observer.observe(end.current);
     return () => observer.disconnect();
   }, [count]);
-  return <p ref={end} className="chat-list-note">Loading more …</p>;
+  return <p ref={end} className="chat-list-note">Loading more…</p>;
 }
 
 function Skeleton() {

@@ -37,7 +37,7 @@ export function ChatMenu({ menu, onClose, onRename, onPin, onDiscard }) {
   };
   const chat = menu?.chat;
   return (
-    <div ref={box} popover="auto" role="menu" aria-label={chat ? `Options of ${chat.title}` : "Options"} className="menu" data-testid="chat-menu" onToggle={onToggle} onKeyDown={onKeyDown}>
+    <div ref={box} popover="auto" role="menu" aria-label={chat ? `Options for ${chat.title}` : "Options"} className="menu" data-testid="chat-menu" onToggle={onToggle} onKeyDown={onKeyDown}>
       <Item onClick={choose((chat) => onRename(chat.id))}>Rename</Item>
       <Item onClick={choose((chat) => onPin(chat.id, !chat.pinned))}>{chat?.pinned ? "Unpin" : "Pin"}</Item>
       <Download chat={chat} format="markdown" onClick={() => box.current.hidePopover()}>Download as Markdown</Download>

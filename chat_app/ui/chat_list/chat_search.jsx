@@ -63,8 +63,8 @@ export function ChatSearch({ found, foundFor, onSearch, onSearching }) {
       </search>
       <p role="status" className="sr-only">{current ? `${found.length} found` : ""}</p>
       {wanted !== "" && (
-        <nav ref={results} aria-label="Chats found" className="chat-list" data-testid="found" onKeyDown={onResultKey}>
-          {current && found.length === 0 && <p className="chat-list-note">Nothing found for “{wanted}”.</p>}
+        <nav ref={results} aria-label="Search results" className="chat-list" data-testid="found" onKeyDown={onResultKey}>
+          {current && found.length === 0 && <p className="chat-list-note">No results for “{wanted}”.</p>}
           <ul>
             {(current ? found : []).map((chat) => (
               <li key={chat.id} className="chat-line">

@@ -46,7 +46,7 @@ export function Undo({ id, title, open, onRestore, onLetGo }) {
   };
   return createPortal(
     <div ref={box} popover="manual" className="toast" role="status" data-testid="undo">
-      <span className="chat-title">“{title}” is deleted.</span>
+      <span className="chat-title">“{title}” was deleted.</span>
       <button ref={button} type="button" className="text-button" onClick={restore}>Undo</button>
     </div>,
     document.body,

@@ -25,7 +25,7 @@ const LATE_MS = 600;
 const BACK_MS = 3_000;
 const NOTES = {
   stopped: "You stopped this answer.",
-  failed: "The answer broke off here.",
+  failed: "The answer stopped here because of an error.",
   interrupted: "The answer was interrupted here.",
 };
 
@@ -155,7 +155,7 @@ function Connection({ status, onRetry }) {
   return createPortal(
     notice === "lost" ? <Lost onRetry={onRetry} /> : (
       <div className="banner" role="status">
-        <span>{notice === "late" ? "Reconnecting …" : "Connected again. Nothing was lost."}</span>
+        <span>{notice === "late" ? "Reconnecting…" : "Reconnected. Nothing was lost."}</span>
       </div>
     ),
     place,
@@ -165,7 +165,7 @@ function Connection({ status, onRetry }) {
 function Lost({ onRetry }) {
   return (
     <div className="banner" role="alert" data-testid="disconnected">
-      <span>Connection lost. The answer goes on without this page.</span>
+      <span>Connection lost. The answer continues on the server.</span>
       <button type="button" className="quiet-button" onClick={onRetry}>Reconnect</button>
     </div>
   );
@@ -177,7 +177,7 @@ function Ending({ messageId, status, continuable, onContinue }) {
   if (!note && !continuable) return null;
   return (
     <p className="answer-end">
-      {note ?? "The answer has reached the length the model is allowed."}
+      {note ?? "The answer reached the maximum length."}
       {continuable && (
         <WishButton wish={`continue ${messageId}`} className="text-button idle-only" data-testid="continue" onClick={() => onContinue?.(messageId)}>
           Continue
@@ -203,7 +203,7 @@ function Actions({ messageId, text, details, onRegenerate, onShow, ...rest }) {
   return (
     <>
       {text && <CopyButton text={text} label="Copy answer" data-testid="copy-answer" />}
-      <WishButton wish={`anew ${messageId}`} className="icon-button idle-only" aria-label="Answer anew" title="Answer anew" data-testid="regenerate" onClick={() => onRegenerate?.(messageId)}>
+      <WishButton wish={`anew ${messageId}`} className="icon-button idle-only" aria-label="Regenerate" title="Regenerate" data-testid="regenerate" onClick={() => onRegenerate?.(messageId)}>
         <AgainIcon />
       </WishButton>
       <Branches {...rest} onShow={onShow} />
