@@ -285,7 +285,9 @@ def sidebar(
 
 def _trouble() -> rx.Component:
     return rx.el.div(
-        rx.el.span(SidebarState.trouble.cause, class_name="flex-1"),
+        rx.el.span(
+            SidebarState.trouble.cause, " ", SidebarState.trouble.remedy, class_name="flex-1"
+        ),
         rx.el.button(
             icon("M18 6 6 18", "m6 6 12 12", size=16),
             type="button",
