@@ -1,5 +1,5 @@
 """Model → log: a reply from its prompt to its last event.
 
-`llm` what a model is · `demo` and `litellm` the two kinds · `reply` what events add up to ·
-`producer` one generation · `task` how it is scheduled and survives its worker.
+`llm` is the interface of a model; `demo` and `litellm` implement it. `reply` adds events up,
+`producer` runs one generation, `task` schedules it so that it survives its worker.
 """

@@ -1,4 +1,4 @@
-"""What a producer is given to do, and where the result goes."""
+"""What a producer has to write, and where it saves the reply."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,17 +11,17 @@ from chat_app.streams.model import Outcome, StreamId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What a producer is to do.
+    """One generation, as handed to its producer.
 
     Attributes:
-        token: Its fencing token.
+        token: The producer's fencing token.
         reply_id: The id of the message it writes.
-        prompt: The chat up to the prompt; its prefix is found in the log.
-        parts: What the reply held before, when it is being continued.
-        metadata: What was known then of its making.
+        prompt: The chat up to the prompt, without a prefix: that comes from the log.
+        parts: The reply as the database has it: before it was continued, or as it was saved.
+        metadata: How those parts were made.
         checkpoint: The text of the reply at the newest checkpoint.
-        tail: How far the log was durable then, or when the reply was saved.
-        outcome: Set when the reply is in the database already and only the log is still open.
+        tail: The offset up to which the log was durable then, or when the reply was saved.
+        outcome: Set if the reply is already saved and at most the log is still open.
     """
 
     token: int
@@ -36,31 +36,31 @@ class Assignment:
 
     @property
     def takeover(self) -> int:
-        """How often the stream was taken over, this time included."""
+        """How many times the stream has been taken over, this time included."""
         return self.token - 1
 
 
 class ReplyStore(Protocol):
-    """Where replies end up. An older token than the newest claim's raises `Fenced`."""
+    """Where replies are saved. Writing with a token older than the newest raises `Fenced`."""
 
     async def claim(self, identity: Identity, stream_id: StreamId) -> Assignment:
-        """Take the stream's generation over from whoever had it."""
+        """Take over the stream's generation from its previous producer, if there was one."""
         ...
 
     async def durable_tail(self, identity: Identity, stream_id: StreamId) -> int:
-        """How far the log of an open stream is known to have been durable; 0 if that is unknown."""
+        """The newest offset known durable in an open stream's log; 0 if unknown or closed."""
         ...
 
     async def still_owner(self, identity: Identity, stream_id: StreamId, *, token: int) -> bool:
-        """Whether `token` is that of the newest claim."""
+        """Whether `token` belongs to the newest claim."""
         ...
 
     async def checkpoint(
         self, identity: Identity, stream_id: StreamId, *, token: int, text: str, tail: int
     ) -> None:
-        """Keep the text so far, in case both the producer and the log are lost.
+        """Save the text so far, in case both the producer and the log are lost.
 
-        `tail` is how far the log is durable.
+        `tail` is the offset up to which the log is durable.
         """
         ...
 
@@ -77,7 +77,7 @@ class ReplyStore(Protocol):
     ) -> None:
         """Save the reply and close the stream's row, in one transaction.
 
-        Without parts it is saved as it was at the newest checkpoint. `tail` is how far the log is
-        durable, if that is known.
+        Without `parts`, the reply is saved as of the newest checkpoint. `tail` is the offset up to
+        which the log is durable, if known.
         """
         ...

@@ -15,15 +15,15 @@ from chat_app.generation.llm import Delta, Finish, Prompt, Usage
 
 _PACE = 40.0
 _TOKENS = 400
-_BREATH = 64  # deltas in a row that may pass without giving the event loop a turn
+_BREATH = 64  # deltas in a row before the event loop gets a turn
 
 
 class DemoLLM:
     """Streams a fixed text, chosen by the last message, at the pace of a real model.
 
     Guarantees (tests/unit/test_demo*.py): the same prompt gets the same answer in every process;
-    from any prefix of an answer the rest follows exactly; the pace is kept against the clock, so
-    that one late delta delays no other; the event loop gets its turn at any rate.
+    any prefix of an answer is followed by exactly the rest; the pace follows the clock, so one late
+    delta delays no other; the event loop gets its turn at any rate.
 
     A message that begins with `/demo` is a directive: see `chat_app.generation.demo_directive`.
     """
@@ -36,15 +36,15 @@ class DemoLLM:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Keep time by `clock`, in seconds, and `sleep`."""
+        """Keep time with `clock`, in seconds, and `sleep`."""
         self._clock = clock
         self._sleep = sleep
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Finish]:
         """Answer `prompt`; see `LLM.stream`.
 
-        A pause or failure that lies within the prefix has been and does not come again. A prefix
-        of another text is taken for its length.
+        A pause or failure within the prefix has already happened and is not repeated. A prefix that
+        belongs to another text counts by its length.
 
         Raises:
             ProviderUnavailable: The directive asked for it.
@@ -72,7 +72,7 @@ class DemoLLM:
         yield Finish(usage=_usage(prompt, completion_tokens=max(0, script.count - done)))
 
     async def _wait_for(self, number: int, schedule: "_Schedule") -> float:
-        """Return when delta `number` is due, with the time at which it was."""
+        """Wait until delta `number` is due; return the time at which it was due."""
         due, now = schedule.due(number), self._clock()
         if due > now:
             await self._sleep(due - now)
@@ -98,7 +98,7 @@ class _Schedule:
 
 
 class _Script(Protocol):
-    """What will be said: `count` deltas, numbered from 1."""
+    """The answer to give: `count` deltas, numbered from 1."""
 
     count: int
 
@@ -121,7 +121,7 @@ def _script(directive: Directive, *, message: str) -> _Script:
 
 
 class _Prose:
-    """A text, from its beginning again and again until there are enough deltas."""
+    """A text, repeated until there are enough deltas."""
 
     def __init__(self, text: DemoText, *, count: int | None = None) -> None:
         self.count = text.natural if count is None else count
@@ -139,7 +139,7 @@ class _Prose:
 
 
 class _Numbered:
-    """`w1 w2 w3 …`, or each number with the time at which it was due."""
+    """`w1 w2 w3 …`, or the number of each delta with the time at which it was due."""
 
     def __init__(self, *, count: int, stamped: bool) -> None:
         self.count = count

@@ -44,17 +44,17 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directive:
-    """What the demo model is to do.
+    """Instructions for the demo model.
 
     Attributes:
-        tokens: How many deltas; none for a natural length.
-        rate: Deltas per second, zero for unthrottled; none for a pleasant pace.
-        seed: What chooses the text; none for the message itself.
-        pause: A silence, once.
+        tokens: How many deltas; None for the text's natural length.
+        rate: Deltas per second; 0 for unthrottled, None for a pleasant pace.
+        seed: Chooses the text; None for the message itself.
+        pause: One silence.
         fail: The number of the delta after which to fail.
         words: Whether delta i is `w<i> `.
         stamp: Whether delta i is `<i>@<µs> `, the time at which it was due.
-        problem: What could not be understood, for the reader; then the rest means nothing.
+        problem: What could not be understood, for the reader; the rest is then meaningless.
     """
 
     tokens: int | None = None
@@ -68,7 +68,7 @@ class Directive:
 
 
 def parse_directive(message: str) -> Directive | None:
-    """The directive in a user's message; none when it holds no directive.
+    """The directive in a user's message, or None if there is none.
 
     Never fails: what cannot be understood becomes the directive's `problem`.
     """

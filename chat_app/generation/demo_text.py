@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chat_app.generation.llm import Delta
 
-# A word with the white space before it, long words in two; or a run of other characters.
+# Up to nine characters of a word or of punctuation, with the space before them; or only space.
 _PIECE = re.compile(r"\s*\w{1,9}|\s*[^\w\s]{1,9}|\s+")
 
 _GREETINGS = (
@@ -210,9 +210,9 @@ class DemoText:
     """A text in pieces, and how many of them make a natural answer.
 
     Attributes:
-        pieces: Everything there is to say, in an order of the seed's choice; may be repeated from
-            its beginning when more is wanted.
-        natural: The first so many pieces are a whole answer.
+        pieces: The whole text, in an order that the seed chooses; to be repeated from the start if
+            more is needed.
+        natural: How many pieces, from the first, make a complete answer.
     """
 
     pieces: tuple[Delta, ...]
@@ -236,7 +236,7 @@ def _composed(digest: bytes) -> DemoText:
 
 
 def plain_text(text: str) -> DemoText:
-    """Just `text`."""
+    """`text` itself, in pieces."""
     pieces = _pieces(text)
     return DemoText(pieces=pieces, natural=len(pieces))
 

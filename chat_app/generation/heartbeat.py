@@ -1,4 +1,4 @@
-"""A worker that does not ask for work any more: its connection is dead and does not say so."""
+"""Detects a worker that no longer asks for work because its connection is silently dead."""
 
 import asyncio
 import logging
@@ -13,22 +13,22 @@ _logger = logging.getLogger(__name__)
 
 
 async def watch(docket: Docket, worker: Worker, *, patience: timedelta) -> None:
-    """Break the worker's connections whenever the store answers, but has not heard of it for long.
+    """Break the worker's connections if the store answers but has not heard from it for too long.
 
-    The queue waits for its store without a limit, as long as a connection seems to live. One that
-    was dropped on the way, without a word to either end, seems to live for a quarter of an hour.
-    With its connections broken the worker makes new ones.
+    Docket waits for the store without a limit while a connection seems alive. A connection that the
+    network dropped without telling either end seems alive for a quarter of an hour. Once its
+    connections are broken, the worker makes new ones.
 
-    Runs until cancelled; not at all for a queue in this process, which has no connections, or on a
-    cluster, whose nodes are out of reach here.
+    Runs until cancelled. Returns at once for an in-process queue, which has no connections, and for
+    a cluster, whose nodes cannot be reached from here.
 
     Args:
         docket: The queue.
-        worker: What works on it here, several times a second.
-        patience: For one answer of the store; and with the worker.
+        worker: This process's worker, which asks the queue for work several times a second.
+        patience: The longest wait for an answer from the store, and for the worker to ask.
     """
     async with docket.redis() as shared:
-        client: Any = shared  # whichever there is
+        client: Any = shared  # of a server, a cluster or this process
     if getattr(client, "connection_pool", None) is None:
         return
     while True:
@@ -47,11 +47,11 @@ async def _look_after(docket: Docket, worker: Worker, client: Any, *, patience: 
         async with asyncio.timeout(patience.total_seconds()):
             consumers = await client.xinfo_consumers(docket.stream_key, group)
     except TimeoutError:
-        # The connection that was asked may be dead itself, and so may others that are idle.
+        # The connection that asked may be dead itself, and so may other idle ones.
         await pool.disconnect(inuse_connections=False)
         raise
     idle = next((each["idle"] for each in consumers if each["name"] == worker.name.encode()), 0)
-    # It may be about to connect anew by itself.
+    # The worker may be about to reconnect by itself.
     if timedelta(milliseconds=idle) > patience + worker.reconnection_delay:
         _logger.warning("the worker's connection seems to be dead; connecting anew")
         await pool.disconnect()

@@ -1,4 +1,4 @@
-"""Generations that the queue has lost sight of, kept by this process while it lives."""
+"""Leases on generations that the queue has lost track of, held while this process lives."""
 
 import asyncio
 import logging
@@ -15,12 +15,12 @@ from chat_app.streams.outages import STORE_ERRORS
 
 _logger = logging.getLogger(__name__)
 
-_AT_ONCE = 100  # put off in one piece; between two of them other work goes on
+_AT_ONCE = 100  # postponed per batch; other work runs between two batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
-    """A generation as it is in the queue."""
+    """A generation, as the queue knows it."""
 
     key: str
     user_id: str
@@ -28,18 +28,19 @@ class Assigned:
 
 
 class Leases:
-    """Leases of our own, in place of those that the worker has lost.
+    """Our own leases, in place of those that the worker has lost.
 
-    The queue keeps what a worker does until that is done, and gives it to another when the worker
-    dies. A queue that was emptied with its store has forgotten it, and a worker that has lost its
-    connection renews nothing. Such a generation goes on; here it is scheduled for a moment from
-    now, and put off again and again: to become due, and another's, when this process dies. It may
-    become due once more after its end, when whoever claims its stream finds that closed.
+    The queue keeps a worker's task until it is done and redelivers it if the worker dies. But a
+    queue that was emptied with its store has forgotten the task, and a worker that has lost its
+    connection renews nothing. The generation carries on; its task is scheduled here for a moment
+    from now and postponed again and again, so it falls due, for another worker, if this process
+    dies. It may also fall due once after the generation has ended; its claim then finds the stream
+    closed.
 
     Args:
         docket: The queue.
-        task: What does a generation, by its name there.
-        lasting: How long after the last sign of life it is given to another.
+        task: The name of the task that runs a generation.
+        lasting: How long after this process's last sign of life another one takes over.
     """
 
     def __init__(self, docket: Docket, *, task: str, lasting: timedelta) -> None:
@@ -47,28 +48,28 @@ class Leases:
         self._task = task
         self._lasting = lasting
         self._held: dict[str, Assigned] = {}
-        self._added = asyncio.Event()  # set when one is held that the queue has not been told of
+        self._added = asyncio.Event()  # set when one is held that is not in the queue yet
         self._renewing: asyncio.Task[None] | None = None  # while any is held; ended by `close`
 
     def hold(self, assigned: Assigned) -> None:
-        """Keep a generation from others until it is released, or this process dies."""
+        """Keep other workers off a generation until it is released or this process dies."""
         self._held[assigned.key] = assigned
         self._added.set()
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._renew(), name="leases")
 
     def release(self, key: str) -> None:
-        """Keep it no more, if it was kept: it has ended, or goes back into the queue."""
+        """Drop the lease, if there is one: the generation has ended or goes back into the queue."""
         self._held.pop(key, None)
 
     async def close(self) -> None:
-        """Keep none any more."""
+        """Stop renewing."""
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
 
     async def _renew(self) -> None:
-        pause = self._lasting.total_seconds() / 4  # as often as a worker does
+        pause = self._lasting.total_seconds() / 4  # as often as a worker renews its own
         while self._held:
             self._added.clear()
             due = datetime.now(UTC) + self._lasting
@@ -79,9 +80,9 @@ class Leases:
             try:
                 async with asyncio.timeout(2 * pause):
                     await self._docket.replace_many(calls, chunk_size=_AT_ONCE)
-            except STORE_ERRORS as error:  # it is told when it is back
+            except STORE_ERRORS as error:  # the queue gets them when it is back
                 _logger.info("%s generations are not in the queue: %r", len(calls), error)
-            except Exception:  # outermost frame of the task: without it nothing would be renewed
+            except Exception:  # outermost frame of the task: if it ended, nothing would be renewed
                 _logger.exception("%s generations could not be put off", len(calls))
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -89,9 +90,9 @@ class Leases:
 
 
 def connection(*, made: Callable[[], None], lost: Callable[[], None]) -> Dependency[None]:
-    """What a worker has to be given to tell when it has reached the store, and lost it, or ends.
+    """A worker's dependency: calls `made` once it is connected, `lost` when it is cut off or ends.
 
-    It waits for all it does then, for as long as that takes, before it connects again.
+    A worker that is cut off waits for all its tasks, however long they take, before it reconnects.
     """
 
     class Connection(Dependency[None]):
@@ -105,9 +106,9 @@ def connection(*, made: Callable[[], None], lost: Callable[[], None]) -> Depende
                 lost()
 
         async def __aenter__(self) -> None:
-            """Nothing is needed for a task."""
+            """Provide nothing: tasks need nothing from it."""
 
         async def __aexit__(self, *_exc_info: Any) -> None:
-            """Nothing was taken."""
+            """Release nothing."""
 
     return Connection()

@@ -1,7 +1,7 @@
 """Every real provider, through LiteLLM.
 
 LiteLLM resolves the model string (`openai/gpt-…`, `anthropic/claude-…`, `ollama/…`), finds the
-keys and speaks to the provider. This package is the only one that knows it exists.
+keys and speaks to the provider. No other package imports it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     "content_filter": "content-filter",
     "tool_calls": "tool-calls",
     "function_call": "tool-calls",
-    # Spellings of providers that are OpenAI-compatible but for this
+    # Spellings of providers that are OpenAI-compatible except for this
     "eos": "stop",
     "eos_token": "stop",
     "end_turn": "stop",
@@ -38,11 +38,11 @@ _FINISH_REASONS: dict[str, FinishReason] = {
 
 
 class LiteLLMModel:
-    """A model of any provider that LiteLLM knows.
+    """A model from any provider that LiteLLM knows.
 
-    Guarantees (tests/integration/providers): nothing is retried, for half a stream cannot
-    be; a stream that breaks off is an error and never a `Finish`; closing the iterator closes the
-    connection to the provider; no error text holds a key or the provider's own words.
+    Guarantees (tests/integration/providers): nothing is retried, because half a stream cannot be;
+    a stream that breaks off is an error and never a `Finish`; closing the iterator closes the
+    connection to the provider; no error text contains a key or the provider's own words.
 
     Attributes:
         name: The model string.
@@ -58,7 +58,7 @@ class LiteLLMModel:
         request_timeout: timedelta,
         idle_timeout: timedelta,
     ) -> None:
-        """Know what to ask for; nothing is imported and nobody is called.
+        """Store the settings; nothing is imported and no request is made.
 
         Args:
             model: LiteLLM's model string.
@@ -66,7 +66,7 @@ class LiteLLMModel:
             api_base: Replaces the provider's own address.
             api_key: Replaces the key that LiteLLM finds in the environment.
             request_timeout: The longest wait for the provider to accept a request.
-            idle_timeout: The longest silence within an answer. A provider's keep-alives are
+            idle_timeout: The longest silence within an answer. A provider's keep-alives count as
                 silence.
         """
         self.name = model
@@ -77,7 +77,7 @@ class LiteLLMModel:
         self._idle_timeout = idle_timeout.total_seconds()
 
     async def load(self) -> None:
-        """Import LiteLLM in a thread, which takes seconds, so that the first prompt need not.
+        """Import LiteLLM in a thread, so that the first prompt does not wait seconds for it.
 
         Raises:
             InvalidSettings: LiteLLM knows no provider for this model string.
@@ -90,7 +90,7 @@ class LiteLLMModel:
             raise InvalidSettings(msg) from error
 
     async def close(self) -> None:
-        """Close the connections kept to providers, for every model of the process."""
+        """Close the pooled connections to providers, for every model in the process."""
         await close_clients(await load_litellm())
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Finish]:
@@ -103,7 +103,7 @@ class LiteLLMModel:
                 async for item in items:
                     yield item
         finally:
-            # The SDK's stream says close(), LiteLLM's says aclose().
+            # The SDK's stream has close(), LiteLLM's has aclose().
             await (source.close() if hasattr(source, "close") else source.aclose())
 
     async def _open(self, litellm: Any, prompt: Prompt) -> Any:
@@ -123,7 +123,7 @@ class LiteLLMModel:
                     api_key=self._api_key,
                     num_retries=0,
                     max_retries=0,
-                    # Only a backstop: longer than both of ours, which are the ones that count.
+                    # Only a backstop: longer than our own two timeouts, which fire first.
                     timeout=self._request_timeout + self._idle_timeout,
                 )
         except Exception as error:
@@ -133,7 +133,7 @@ class LiteLLMModel:
     async def _read(
         self, litellm: Any, source: Any, *, repeated: str
     ) -> AsyncGenerator[Delta | Finish]:
-        """Deltas, then `Finish`; `repeated` is dropped where the answer begins with it."""
+        """Yield deltas, then `Finish`; drop `repeated` if the answer begins with it."""
         reason: FinishReason | None = None
         usage: Usage | None = None
         while (chunk := await self._next(litellm, source)) is not None:
@@ -151,7 +151,7 @@ class LiteLLMModel:
         yield Finish(reason=reason, usage=usage)
 
     async def _next(self, litellm: Any, source: Any) -> Any | None:
-        """The next chunk; none at the end."""
+        """The next chunk; None at the end."""
         try:
             async with asyncio.timeout(self._idle_timeout):
                 return await anext(source)
@@ -162,11 +162,11 @@ class LiteLLMModel:
 
 
 def _cheapest_source(wrapper: Any) -> Any:
-    """The OpenAI SDK's own stream where there is one, else LiteLLM's wrapper.
+    """The OpenAI SDK's own stream if there is one, else LiteLLM's wrapper.
 
-    Most providers go through the SDK, and its chunks have the shape of the wrapper's. The wrapper
-    costs six times as much CPU per chunk (380 against 60 µs), invents a finish reason for a stream
-    that was cut, and fails an answer that repeats a chunk a hundred times.
+    Most providers go through the SDK, and its chunks have the same shape as the wrapper's. The
+    wrapper costs six times as much CPU per chunk (380 against 60 µs), invents a finish reason for a
+    stream that was cut, and by default fails an answer that repeats a chunk a hundred times.
     """
     import openai
 
@@ -182,9 +182,9 @@ def _made_up(source: Any) -> bool:
 
 
 def _deltas(chunk: Any) -> Iterator[Delta]:
-    """The text in `chunk`; whatever else it holds is ignored."""
+    """The text in `chunk`; anything else in it is ignored."""
     delta = getattr(_choice(chunk), "delta", None)
-    # LiteLLM and DeepSeek say reasoning_content, OpenRouter and newer vLLM say reasoning.
+    # LiteLLM and DeepSeek call it reasoning_content, OpenRouter and newer vLLM call it reasoning.
     reasoning = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
     if isinstance(reasoning, str) and reasoning:
         yield Delta(text=reasoning, kind="reasoning")

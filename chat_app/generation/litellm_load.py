@@ -1,7 +1,7 @@
-"""Bringing LiteLLM into the process without stopping the event loop.
+"""Loads LiteLLM without blocking the event loop.
 
-Importing it takes seconds of CPU, and the first call imports and builds for another second: on
-the loop that is longer than a lease, and running generations would go to another worker. So both
+Importing it takes seconds of CPU, and its first call imports and builds for another second. On the
+event loop that would outlast a lease, and running generations would go to another worker. So both
 happen in a thread, before the first prompt.
 """
 
@@ -21,11 +21,10 @@ _WARM_UP_ANSWER = (
 
 
 async def load_litellm() -> Any:
-    """LiteLLM, imported, quiet and warm; only the first call of a process takes time.
+    """LiteLLM, imported, silenced and warmed up; only the first call in a process takes time.
 
-    `LITELLM_LOCAL_MODEL_COST_MAP=True` should be in the environment by now (`load_settings` sees
-    to it): without it the import fetches a price list over the network and logs warnings when it
-    cannot.
+    `LITELLM_LOCAL_MODEL_COST_MAP=True` should be in the environment by now (`load_settings` sets
+    it): without it the import fetches a price list over the network and logs warnings on failure.
     """
     return await asyncio.to_thread(_import_litellm)
 
@@ -34,21 +33,21 @@ async def load_litellm() -> Any:
 def _import_litellm() -> Any:
     import litellm as module
 
-    litellm: Any = module  # its settings are no part of its typed interface
-    litellm.suppress_debug_info = True  # else it prints advertisements for its issue tracker
+    litellm: Any = module  # its settings are not part of its typed interface
+    litellm.suppress_debug_info = True  # otherwise it prints ads for its issue tracker
     litellm.turn_off_message_logging = True
-    # It would fail an answer that repeats a chunk a hundred times, such as a ruler or a test card.
+    # The default fails an answer that repeats a chunk a hundred times, say a ruler or a test card.
     litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
-    # Said of LiteLLM's own types, whenever pydantic first looks at them.
+    # Pydantic warns of LiteLLM's own types when it first sees them.
     warnings.filterwarnings("ignore", message="Item '.*' on TypedDict class", category=UserWarning)
-    # A warm-up that fails, say behind a proxy, costs no more than the time it was to save.
+    # A warm-up that fails, say behind a proxy, costs only the time it would have saved.
     with contextlib.suppress(Exception):
         asyncio.run(_warm_up(litellm))
     return litellm
 
 
 async def _warm_up(litellm: Any) -> None:
-    """One call to a server of our own, over the OpenAI route and LiteLLM's wrapper above it."""
+    """Make one call to a local server, through the OpenAI route and LiteLLM's wrapper around it."""
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -74,8 +73,8 @@ async def _warm_up(litellm: Any) -> None:
 
 
 async def close_clients(litellm: Any) -> None:
-    """Close the connections LiteLLM keeps, for every model of the process."""
+    """Close the connections that LiteLLM keeps, for every model in the process."""
     await litellm.close_litellm_async_clients()
     await litellm.module_level_aclient.close()  # no longer in the cache after the first flush
-    # It would hand out the closed clients again: they are cached by the id of the event loop.
+    # Clients are cached by the event loop's id: the closed ones would be handed out again.
     litellm.in_memory_llm_clients_cache.flush_cache()

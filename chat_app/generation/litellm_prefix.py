@@ -1,4 +1,4 @@
-"""Going on from a prefix, with models that can and with models that must be told."""
+"""Continues from a prefix, with models that can and with models that must be told to."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ _CONTINUE = (
 
 
 def request_messages(prompt: Prompt, *, system_prompt: str, prefill: bool) -> list[dict[str, Any]]:
-    """What the provider is sent; `prefill` says whether the model accepts one.
+    """The messages for the provider; `prefill` says whether the model accepts a prefix.
 
-    Providers refuse or strip a prefix that ends in white space, so it goes without: see
+    Providers refuse or strip a prefix that ends in white space, so it is sent without: see
     `trailing_space` and `without`.
     """
     messages: list[dict[str, Any]] = []
@@ -30,9 +30,9 @@ def request_messages(prompt: Prompt, *, system_prompt: str, prefill: bool) -> li
 
 
 def accepts_prefill(litellm: Any, model: str) -> bool:
-    """Whether the model goes on from the assistant's last message by itself.
+    """Whether the model continues the assistant's last message by itself.
 
-    Asks LiteLLM's table directly: `get_model_info` calls some providers over the network.
+    Reads LiteLLM's table directly: `get_model_info` calls some providers over the network.
     """
     provider, _, bare = model.rpartition("/")
     table: dict[str, dict[str, Any]] = litellm.model_cost
@@ -43,14 +43,14 @@ def accepts_prefill(litellm: Any, model: str) -> bool:
 
 
 def trailing_space(prefix: str) -> str:
-    """The white space at the end of `prefix`, with which the answer may begin once more."""
+    """The white space at the end of `prefix`, which the answer may repeat at its beginning."""
     return prefix[len(prefix.rstrip()) :]
 
 
 def without(text: str, repeated: str) -> tuple[str, str]:
-    """`text` less what it repeats, and what the next text may still repeat.
+    """`text` without what it repeats, and what the next text may still repeat.
 
-    Most models begin with the white space that the prefix was sent without; some do not.
+    Most models begin with the white space that was cut from the prefix; some do not.
     """
     pairs = enumerate(zip(text, repeated, strict=False))
     shorter = min(len(text), len(repeated))

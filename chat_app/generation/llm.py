@@ -1,4 +1,4 @@
-"""What a language model is to this application: a stream of deltas that can go on from a prefix."""
+"""What a language model is to this application: a stream of deltas that can continue a prefix."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Prompt:
 
     Attributes:
         messages: The chat so far, oldest first; the last one is the user's.
-        prefix: Text of the reply that exists already. The model goes on right after its last
-            character and repeats none of it. Empty for a fresh reply.
+        prefix: The text of the reply so far. The model continues right after its last character and
+            repeats none of it. Empty for a new reply.
     """
 
     messages: tuple[PromptMessage, ...]
@@ -34,8 +34,7 @@ class Delta:
     """A piece of text from the model, before it is in the log.
 
     Attributes:
-        repeats: How many pieces said again, wholly or in part, what the prefix holds, and were
-            cut for it: this one, or one of which nothing is left.
+        repeats: 1 if this piece repeated part of the prefix and was cut, maybe to nothing; else 0.
     """
 
     text: str
@@ -45,7 +44,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What the provider counted, in tokens."""
+    """The provider's token counts."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -53,7 +52,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
-    """The model is done: always the last thing a stream yields."""
+    """The model is done; always the last item of a stream."""
 
     reason: FinishReason = "stop"
     usage: Usage | None = None
@@ -63,15 +62,16 @@ class LLM(Protocol):
     """A language model.
 
     Attributes:
-        name: What a person calls it; stored with each reply.
+        name: What people call it; stored with each reply.
     """
 
     name: str
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Finish]:
-        """Answer `prompt`: deltas, then exactly one `Finish`. Only a repetition may be empty.
+        """Answer `prompt`: yield deltas, then exactly one `Finish`.
 
-        Closing the iterator ends the request to the provider.
+        A delta is empty only if all of it was repetition. Closing the iterator ends the request to
+        the provider.
 
         Raises:
             ProviderUnavailable: The provider failed, or its stream broke off before the end.

@@ -1,4 +1,4 @@
-"""Trying again: what nobody else would do while a store or the database is away."""
+"""Retries, while the store or the database is away, what nothing else would retry."""
 
 import asyncio
 import logging
@@ -12,13 +12,13 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = timedelta(milliseconds=100)
 _LONGEST_PAUSE = timedelta(seconds=5)
-"""Between two tries; each pause is twice the one before."""
+"""Between two attempts; each pause is twice the previous one."""
 
 T = TypeVar("T")
 
 
 async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try until the database and the store answer: nobody else would, before the next sweep."""
+    """Retry until the database and the store answer: nothing else would, before the next sweep."""
     pause = _FIRST_PAUSE
     while True:
         try:
@@ -30,9 +30,9 @@ async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 async def until_done(save: Callable[[], Awaitable[None]]) -> None:
-    """Try again until the database takes the reply: nothing else has all of it.
+    """Retry until the database takes the reply: nothing else would save it before the next sweep.
 
-    Cancellation ends it; one that came before leaves it a single try.
+    Cancellation ends the retries; after an earlier one there is a single attempt.
     """
     pause = _FIRST_PAUSE
     while True:

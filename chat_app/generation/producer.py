@@ -28,14 +28,14 @@ class Producer:
     """Produces replies; one instance serves every generation of the process.
 
     Args:
-        log: Where the events go.
-        store: Where the reply goes.
-        models: The model of a name.
-        checkpoint_interval: Between two saves of the text so far.
-        max_takeovers: Of one stream, in a row and in vain; a prompt that kills its producers must not
-            kill all of them.
-        continues: Whether a reply whose producer died is gone on with, or ends as interrupted.
-        survives: Whether the log outlives this process, so that another can go on.
+        log: Where events are written.
+        store: Where replies are saved.
+        models: Finds a model by its name.
+        checkpoint_interval: The time between two saves of the text so far.
+        max_takeovers: How many takeovers of a stream in a row may be in vain: a prompt that kills
+            its producers must not kill all of them.
+        continues: Whether a reply whose producer died is continued or ends as interrupted.
+        survives: Whether the log outlives this process, so that another can take over.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class Producer:
     ) -> None:
         """Write the reply of `stream_id`, or the rest of it, and close the stream.
 
-        Cancelled without a stop, it leaves the stream open for another process to take over; or
-        interrupted, if there can be no other.
+        If cancelled without a stop, it leaves the stream open for another process to take over, or
+        ends it as interrupted if no other process can.
 
         Args:
             identity: The owner of the chat.
             stream_id: The stream.
-            on_store_loss: Called when the store has forgotten the stream, and whatever else it
-                knew, before it is written again.
+            on_store_loss: Called when the store has lost the stream, and so whatever else it held,
+                before the stream is written again.
         """
         try:
             if await patiently(partial(self._is_being_restored, identity, stream_id)):
@@ -86,17 +86,17 @@ class Producer:
                 raise
             except Exception:
                 if assignment.takeover <= self._max_takeovers:
-                    raise  # the next one may succeed
+                    raise  # the next producer may succeed
                 _logger.exception("generation given up: stream %s", stream_id)
                 await self._give_up(identity, stream_id, assignment, _FAILED)
         except (Fenced, StreamClosed, ChatNotFound) as error:
-            # Not found: the chat was deleted; or the store failed when the turn was scheduled, so
-            # the turn was taken back, but the store had the task by then.
+            # ChatNotFound: the chat was deleted; or the store failed while the turn was scheduled,
+            # and the turn was withdrawn although the store had the task by then.
             _logger.info("generation given up: %s", error)
             await self._forget_if_nobodys(identity, stream_id)
 
     async def _is_being_restored(self, identity: Identity, stream_id: StreamId) -> bool:
-        """Whether a producer lives, and only the store has gone back: a claim would fence it."""
+        """Whether a live producer is writing again what the store lost: a claim would fence it."""
         tail = await self._store.durable_tail(identity, stream_id)
         if not tail or not await self._lacks(stream_id, tail):
             return False
@@ -104,7 +104,7 @@ class Producer:
         return not await self._lacks(stream_id, tail)
 
     async def _lacks(self, stream_id: StreamId, tail: int) -> bool:
-        """Whether the log does not go as far as `tail`."""
+        """Whether the log ends before offset `tail`."""
         try:
             return (await self._log.state(stream_id)).tail < tail
         except StreamNotFound:
@@ -120,10 +120,10 @@ class Producer:
         if assignment.takeover and await patiently(
             partial(self._lacks, stream_id, assignment.tail)
         ):
-            # The earlier producer is gone and so is the log, or an end of it that was durable: the
-            # store restarted empty, or with an older copy. The stream cannot be continued: a viewer
-            # may have seen more of it than anybody knows, and would be given other events at the
-            # offsets it has passed. Without a log all are given the message.
+            # The previous producer is gone, and so is the log or a durable end of it: the store
+            # restarted empty or from an older copy. The stream cannot be continued: a viewer may
+            # have seen more of it than is known here, and would be sent other events at offsets it
+            # has passed. Without a log, every viewer is sent the message.
             return await self._give_up(identity, stream_id, assignment, _INTERRUPTED)
         still_owner = partial(
             self._may_restore, identity, stream_id, assignment.token, on_store_loss
@@ -133,10 +133,10 @@ class Producer:
         )
         try:
             appender = await patiently(open_log)
-        except StreamNotFound:  # viewers here have seen more of it
+        except StreamNotFound:  # viewers in this process have seen more of it
             return await self._give_up(identity, stream_id, assignment, _INTERRUPTED)
         except StreamClosed:
-            if assignment.outcome is None:  # the database has gone back, and not the store
+            if assignment.outcome is None:  # the database is an older copy, the store is not
                 await self._keep_log(identity, stream_id, assignment)
             raise
         try:
@@ -162,7 +162,7 @@ class Producer:
         return owner
 
     async def _forget_if_nobodys(self, identity: Identity, stream_id: StreamId) -> None:
-        """Delete the log of a chat that was deleted before the log was opened, or even made."""
+        """Delete the log if the chat was deleted before the log was opened, or even created."""
         try:
             await self._store.still_owner(identity, stream_id, token=0)
         except ChatNotFound:
@@ -175,7 +175,7 @@ class Producer:
         assignment: Assignment,
         outcome: Outcome,
     ) -> None:
-        """Forget the log; if the row is open, close it with the newest checkpoint."""
+        """Delete the log; if the row is open, close it with the newest checkpoint."""
         await patiently(partial(self._log.delete, stream_id))
         if assignment.outcome is None:
             finish = partial(self._store.finish, identity, stream_id, token=assignment.token)
@@ -194,7 +194,7 @@ class Producer:
         )
 
     async def _write(self, identity: Identity, writing: Writing) -> None:
-        # Until the reply is saved: whoever waits for the database is alive.
+        # Until the reply is saved: a producer that waits for the database is alive.
         async with self._checkpoints(identity, writing):
             outcome = await self._ended(writing)
             save = partial(
@@ -211,7 +211,7 @@ class Producer:
         await writing.close(outcome)
 
     async def _ended(self, writing: Writing) -> Outcome:
-        """How the reply ended, once it has; the model is not asked for what is there already."""
+        """Finish the reply, unless the log has all of it, and return how it ended."""
         outcome = Outcome(kind="interrupted")
         if not writing.reply.finished:
             asking = self._may_ask(writing)
@@ -228,7 +228,7 @@ class Producer:
         return writing.takeovers_in_vain <= self._max_takeovers
 
     async def _answer(self, writing: Writing) -> Outcome:
-        """Pump the model until it is done or stopped; say how that ended."""
+        """Pump the model until it is done or stopped; return how that ended."""
         model = self._models(writing.assignment.model)
         pump = asyncio.create_task(writing.pump(model), name="model")
         stop = asyncio.create_task(writing.appender.stop_requested.wait(), name="stop")
@@ -256,7 +256,7 @@ class Producer:
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._checkpoint_interval):
-                        await outage.wait()  # what comes back may have less than this
+                        await outage.wait()  # the store may come back with less of the reply
                 outage.clear()
                 try:
                     await self._store.checkpoint(
@@ -267,9 +267,9 @@ class Producer:
                         tail=writing.appender.tail.end,
                     )
                 except (Fenced, ChatNotFound):
-                    writing.appender.fence()  # the log may not know
+                    writing.appender.fence()  # the log may not know yet
                     return
-                except Exception:  # outermost frame of its task; the next one may succeed
+                except Exception:  # outermost frame of its task; the next checkpoint may succeed
                     _logger.exception("checkpoint failed")
 
         keeping = asyncio.create_task(keep(), name="checkpoints")

@@ -1,7 +1,7 @@
-"""What providers and LiteLLM raise, in the words of this application.
+"""Translates what providers and LiteLLM raise into this application's errors.
 
-The texts are for the reader of the chat. A provider's own text is never passed on: it can hold
-parts of a key, internal addresses, or the prompt of the operator.
+The texts are for the server's log; clients learn the code. A provider's own text is never passed
+on: it can contain parts of a key, internal addresses, or the operator's prompt.
 """
 
 import math
@@ -38,7 +38,7 @@ _REJECTING_STATUSES = frozenset({400, 413, 422})
 
 
 def translated(error: Exception, *, litellm: Any) -> GenerationError:
-    """The error of this application that says what `error` means.
+    """This application's error for `error`.
 
     LiteLLM's exceptions, and those of the OpenAI SDK below it, carry the provider's HTTP status;
     anything else means that the connection or the stream broke.
@@ -58,7 +58,7 @@ def translated(error: Exception, *, litellm: Any) -> GenerationError:
 
 
 def _retry_after(error: Exception) -> timedelta | None:
-    """What the provider asked for; none when it said nothing, or a date (RFC 9110, 10.2.3)."""
+    """The wait the provider asked for; None if it gave none, or a date (RFC 9110, 10.2.3)."""
     headers: Mapping[str, str] = getattr(error, "litellm_response_headers", None) or {}
     try:
         seconds = float(headers.get("retry-after", ""))

@@ -1,4 +1,4 @@
-"""A reply in the making: what its events so far add up to."""
+"""A reply in progress: what its events so far add up to."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ ReplyId = NewType("ReplyId", str)
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """A run of text, or of reasoning, as the model gave it."""
+    """A run of text or of reasoning from the model."""
 
     id: str
     kind: Kind
@@ -29,12 +29,12 @@ class Part:
         return self.id, self.kind, self.text, self.ended
 
     def add(self, text: str) -> None:
-        """Go on with it."""
+        """Append `text`."""
         self._text.write(text)
 
     @property
     def text(self) -> str:
-        """All of it so far."""
+        """The text so far."""
         return self._text.getvalue()
 
 
@@ -42,17 +42,16 @@ class Part:
 class Reply:
     """The parts of a reply, folded from the events of its stream.
 
-    A producer that takes over reads the log into one of these and goes on from there, so what it
-    adds fits what is there: law 6, text rendered = text in the log = text in the database.
+    A producer that takes over reads the log into one of these and continues from there, so what it
+    adds fits what exists: text rendered = text in the log = text in the database.
 
     Attributes:
-        started: Whether its first event is there.
-        finished: Whether the model has said everything, or failed; what is left is to save and to
-            close.
-        parts: What it said.
-        metadata: What was told of how the reply was made.
-        spoken_by: How often the reply had been taken over when the newest delta was added: which
-            producer it was. None while there is no delta.
+        started: Whether its first event exists.
+        finished: Whether the model is done or has failed; only saving and closing are left.
+        parts: What the model said.
+        metadata: What the events tell of how the reply was made.
+        spoken_by: How many takeovers the reply had had when its newest delta was added: this tells
+            which producer added it. None before the first delta.
     """
 
     started: bool = False
@@ -63,14 +62,14 @@ class Reply:
 
     @classmethod
     def from_frames(cls, frames: Iterable[bytes]) -> "Reply":
-        """What the frames of a stream, from its first, add up to."""
+        """Fold the frames of a stream, from its first."""
         reply = cls()
         for _, event in map(frame.decode, frames):
             reply.fold(event)
         return reply
 
     def fold(self, event: dict[str, Any]) -> None:
-        """Take one event; types that add nothing to the message are passed over."""
+        """Add one event; types that add nothing to the message are ignored."""
         match event["type"]:
             case "start":
                 self.started = True
@@ -97,12 +96,12 @@ class Reply:
 
     @property
     def open_part(self) -> Part | None:
-        """The part that is being written."""
+        """The part being written, if any."""
         return self.parts[-1] if self.parts and not self.parts[-1].ended else None
 
     @property
     def text(self) -> str:
-        """What the user was answered, without the reasoning."""
+        """The text of the answer, without the reasoning."""
         return "".join(part.text for part in self.parts if part.kind == "text")
 
     def stored(self) -> list[dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 Docket (https://docket.lol) keeps its tasks in Redis, renews a lease while one runs, and hands it
 to another worker when the lease runs out. The task's key is the stream's id, so scheduling twice
-is scheduling once. A process that is told to end does not wait for that: it puts what it ran back
-into the queue, and the next worker has it within milliseconds. One that has lost the store, or
-whose store was emptied, goes on with what it has: see `lease`.
+is scheduling once. A process that is told to end does not wait for leases to run out: it puts its
+tasks back into the queue, and another worker has them within milliseconds. A process that has lost
+the store, or whose store was emptied, carries on with the generations it has: see `lease`.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ from chat_app.streams.outages import STORE_ERRORS
 _logger = logging.getLogger(__name__)
 
 _TASK = "generate"
-_PATIENCE = 2.0  # seconds from one request to end to the next, and for the store at the end
-_SAVING = 3  # times as long for a generation, which may be saving what it has
+_PATIENCE = 2.0  # seconds between two requests to end, and for the store when handing over
+_SAVING = 3  # times that long for a generation, which may be saving what it has
 _MOMENT = timedelta(seconds=2)
 _RESTART = timedelta(seconds=1)
-"""Until a worker that ended is started again."""
+"""The pause before a worker that ended is started again."""
 
 
 class Generations:
-    """Schedules generations, and runs those that this process gets."""
+    """Schedules generations, and runs those given to this process."""
 
     def __init__(
         self, docket: Docket, worker: Worker, producer: Producer, *, patience: timedelta
@@ -48,15 +48,15 @@ class Generations:
         self._running: dict[str, asyncio.Task[None]] = {}  # by key; cancelled by `leave`
         self._watching: dict[asyncio.Task[None], Assigned] = {}  # the worker's own tasks
         self._left: list[Assigned] = []  # put back into the queue by `leave`
-        self._leaving: asyncio.Task[None] | None = None  # awaited by whoever opened this
-        self._connected = False  # the worker is
+        self._leaving: asyncio.Task[None] | None = None  # awaited by `open_generations`
+        self._connected = False  # whether the worker has reached the store
         self._leases = Leases(docket, task=_TASK, lasting=worker.redelivery_timeout)
         docket.register(self._generate, names=[_TASK])
         worker.dependencies = {"connection": connection(made=self._attach, lost=self._detach)}
         self._working = asyncio.create_task(_work(worker), name="generations")
 
     def stays(self) -> None:
-        """Return if this process takes work. Raises `LogUnavailable`."""
+        """Return if this process still takes work. Raises `LogUnavailable`."""
         if self._leaving is not None:
             raise LogUnavailable("the server goes away")
 
@@ -68,19 +68,19 @@ class Generations:
         Args:
             identity: The owner of the chat.
             stream_id: The stream.
-            closed: Its row is closed and only its log may be open still. Then a generation that
-                runs does not count: it cannot finish any more, and would leave the log open. But
-                whoever has closed the row has a moment to close the log, too.
+            closed: The stream's row is closed and at most its log is still open. A generation that
+                is running then does not count: it can no longer finish, and would leave the log
+                open. But whatever closed the row gets a moment to close the log as well.
 
         Raises:
-            LogUnavailable: The store does not answer; whether the task is there is not known. Or
-                this process ends; it is not there then.
+            LogUnavailable: The store does not answer, and may or may not have the task; or this
+                process is ending, and the task is not scheduled.
         """
         self.stays()
         key = f"{stream_id}/close" if closed else stream_id
         when = datetime.now(UTC) + _MOMENT if closed else None
         try:
-            # Docket itself waits for ever for a store that holds its connections and is silent.
+            # Docket itself waits forever for a store that keeps its connections but is silent.
             async with asyncio.timeout(self._patience):
                 await self._docket.add(_TASK, when=when, key=key)(identity.user_id, stream_id)
         except STORE_ERRORS as error:
@@ -88,10 +88,10 @@ class Generations:
             raise LogUnavailable(msg) from error
 
     async def _generate(self, user_id: str, stream_id: str, *, key: str = TaskKey()) -> None:
-        """The worker's task: watches over a generation, which may outlast it."""
+        """The worker's task: watches a generation, which may outlast it."""
         assigned = Assigned(key=key, user_id=user_id, stream_id=stream_id)
         if key in self._running:
-            # The lease ran out, or it was lost, and the generation was not.
+            # The lease ran out or was lost, but the generation is still running.
             self._hold(assigned)
             return
         watching = asyncio.current_task()
@@ -101,9 +101,9 @@ class Generations:
         self._running[key] = generating
         self._watching[watching] = assigned
         if self._leaving is not None:
-            generating.cancel()  # the worker took it from the queue a moment before
+            generating.cancel()  # the worker had just taken it from the queue
         elif not self._connected:
-            self._detach()  # the connection was lost while this came through it
+            self._detach()  # the connection was lost while it delivered this task
         try:
             await asyncio.shield(generating)
         finally:
@@ -123,14 +123,14 @@ class Generations:
             self._left.append(assigned)
 
     def _hold(self, assigned: Assigned) -> None:
-        if assigned.key in self._running:  # else it has ended since
+        if assigned.key in self._running:  # otherwise it has ended since
             self._leases.hold(assigned)
 
     def _attach(self) -> None:
         self._connected = True
 
     def _detach(self) -> None:
-        """Go on with what runs while the worker has no connection, and let it make a new one."""
+        """Let generations run on without the worker's connection, and let it make a new one."""
         self._connected = False
         for watching, assigned in list(self._watching.items()):
             self._hold(assigned)
@@ -139,10 +139,10 @@ class Generations:
     def leave(self) -> "asyncio.Task[None]":
         """Take no more work, end what runs here and hand it over at once; idempotent.
 
-        Others go on with it. Where there can be no others it is kept as interrupted.
+        Other processes continue it. If there can be none, it is saved as interrupted.
 
         Returns:
-            What ends when all is handed over.
+            A task that ends when everything is handed over.
         """
         if self._leaving is None:
             self._leaving = asyncio.create_task(self._hand_over(), name="handing over")
@@ -151,7 +151,7 @@ class Generations:
     async def _hand_over(self) -> None:
         # From here on the worker reads nothing from the queue.
         for number in count():
-            # More than once: a library may lose a cancellation that comes beside its own time-out.
+            # Repeatedly: a library may lose a cancellation that coincides with its own timeout.
             running = list(self._running.values())
             for ending in (self._working, *(running if number % _SAVING == 0 else ())):
                 ending.cancel()
@@ -159,7 +159,7 @@ class Generations:
             if self._working.done() and not self._running:
                 break
         await self._leases.close()
-        # Not before: the worker itself could be given what is put back.
+        # Not earlier: this worker could be given what is put back.
         await asyncio.gather(*map(self._put_back, self._left))
         if not self._working.cancelled():
             self._working.result()
@@ -170,20 +170,20 @@ class Generations:
             async with asyncio.timeout(min(self._patience, _PATIENCE)):
                 await again(left.user_id, left.stream_id)
         except STORE_ERRORS as error:
-            # It is found all the same, when this worker's lease has run out.
+            # Another worker still gets it, once this worker's lease has run out.
             _logger.warning("stream %s not handed over: %r", left.stream_id, error)
 
 
 async def _work(worker: Worker) -> None:
-    """Work until cancelled, also if the worker takes an outage for the end."""
+    """Work until cancelled, even if the worker takes an outage for the end."""
     task = asyncio.current_task()
     while True:
         try:
             await worker.run_forever()
-        except Exception:  # outermost frame of the task: without it nothing would be generated here
+        except Exception:  # outermost frame of the task: if it ended, nothing would be generated
             _logger.exception("the worker ended; starting it again")
         if task is None or task.cancelling():
-            return  # the worker ends in good order, without an error
+            return  # a cancelled worker shuts down in order and returns
         await asyncio.sleep(_RESTART.total_seconds())
 
 
@@ -202,13 +202,13 @@ async def open_generations(
     Args:
         url: Redis, or `memory://` for a queue of this process alone.
         producer: Does the work.
-        name: Of the queue; processes with the same name share it.
+        name: The queue's name; processes that use the same name share the queue.
         concurrency: How many generations run here at once.
-        redelivery_timeout: After how long without a sign of life another worker takes over.
-        patience: For one answer of the store when something is scheduled.
+        redelivery_timeout: How long a worker may show no sign of life before another takes over.
+        patience: The longest wait for an answer from the store.
     """
     if url.startswith("memory://"):
-        url = f"memory://{uuid4().hex}"  # of this application alone, even in a shared process
+        url = f"memory://{uuid4().hex}"  # private to this application, even in a shared process
     async with (
         Docket(name=name, url=url, heartbeat_interval=timedelta(seconds=1)) as docket,
         Worker(

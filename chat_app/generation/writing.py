@@ -30,32 +30,31 @@ _ADDED_UP = (
     "completion_tokens",
     "reasoning_ms",
 )
-"""What a reply that is continued keeps of its metadata, and adds to; the rest is of its newest
-stream."""
+"""Metadata that a continued reply keeps and adds to; the rest is about its newest stream alone."""
 
 
 class Writing:
     """A reply on its way from the model to the log.
 
     Attributes:
-        reply: What was written so far, by earlier producers too.
+        reply: What has been written so far, by earlier producers too.
     """
 
     def __init__(self, appender: Appender, assignment: Assignment) -> None:
         self.appender = appender
         self.assignment = assignment
         self.reply = Reply.from_frames(appender.tail.frames(after=0))
-        self._speechless = not self.reply.parts  # the first delta is this producer's
-        self._thinking_since: int | None = None  # ms, of the thoughts that are being thought
+        self._speechless = not self.reply.parts  # the first delta will be this producer's
+        self._thinking_since: int | None = None  # ms; set while the model is reasoning
         before = assignment.metadata
         self._before = {name: before[name] for name in _ADDED_UP if name in before}
 
     @property
     def takeovers_in_vain(self) -> int:
-        """How many takeovers in a row went to waste, this one included.
+        """How many takeovers in a row, up to this one, were from a producer that added nothing.
 
-        A takeover is free of charge when the producer before it has added something: a long
-        answer may outlive any number of deploys.
+        A takeover from a producer that added something does not count: a long answer may outlive
+        any number of deploys.
         """
         if self.reply.spoken_by is None:
             return self.assignment.takeover
@@ -66,13 +65,13 @@ class Writing:
         return self._before.get("takeovers", 0) + self.assignment.takeover
 
     def begin(self, *, asking: bool) -> None:
-        """Begin the message, or note that it was taken over; then all that is known of it.
+        """Begin the message, or record the takeover; then write what the database has of it.
 
-        That is what a reply held before it was continued, and what was in the database when the
-        store had fallen behind and its producer died.
+        That is what the reply held before it was continued, and what a checkpoint has beyond the
+        log: the store fell behind and then the producer died.
 
         Args:
-            asking: Whether the model will be asked: each call is counted.
+            asking: Whether the model is about to be called: each call is counted.
         """
         so_far = self.reply.metadata if self.reply.started else self._before
         told: dict[str, Any] = {
@@ -88,7 +87,7 @@ class Writing:
             reply_id = self.assignment.reply_id
             self._add({"type": "start", "messageId": reply_id, "messageMetadata": meta})
             if self.assignment.parts:
-                # Whoever has them already, and goes on with the message, would show them twice.
+                # A client that shows these parts already, and adds to them, would show them twice.
                 self._add({"type": "reset-step"})
             self._add({"type": "start-step"})
             for part in self.assignment.parts:
@@ -96,13 +95,13 @@ class Writing:
         self._catch_up(self.assignment.checkpoint)
 
     def complete(self) -> None:
-        """Have all that was saved of the reply in the log, whose producer died in between."""
+        """Write what the log lacks of the saved reply: its producer died before closing the log."""
         saved, have = self.assignment.parts, self.reply.stored()
         if not self.reply.started:
             if saved:
                 self.begin(asking=False)
         elif _kinds(saved[: len(have)]) != _kinds(have):
-            # Of the thoughts the database had nothing.
+            # The reply was saved from a checkpoint, which has no reasoning.
             self._catch_up("".join(part["text"] for part in saved if part["type"] == "text"))
         elif not self.reply.finished:
             newest = max(0, len(have) - 1)
@@ -118,21 +117,21 @@ class Writing:
             self._take(Delta(text=kept[len(text) :]))
 
     async def pump(self, model: LLM) -> None:
-        """Everything the model says, into the log and the reply.
+        """Write everything the model says into the log and the reply.
 
-        That it is everything, or that the model failed, is in the log too, so that nobody asks
-        once more when the reply could not be saved.
+        The log also records that the model finished or failed, so that no later producer asks it
+        again if the reply could not be saved.
         """
         try:
             if self.assignment.takeover:
                 await self.appender.flushed()  # a call is counted before it is made
             meta = await self._say(model)
         except (Fenced, StreamClosed):
-            raise  # a lost right to write is not an outcome
+            raise  # losing the right to write is not an outcome
         except GenerationError as error:
             _logger.warning("the model failed: %s", error)
             meta = {"code": error.code}
-        except Exception:  # whatever a model may raise, it ends the reply and not the process
+        except Exception:  # whatever a model raises ends the reply, not the process
             _logger.exception("the model failed unexpectedly")
             meta = {"code": "internal_error"}
         self._end_part()
@@ -141,7 +140,7 @@ class Writing:
         await self.appender.flushed()
 
     async def _say(self, model: LLM) -> dict[str, Any]:
-        """Every delta; returns what is known at the end."""
+        """Write every delta; return the metadata known at the end."""
         meta: dict[str, Any] = {}
         prompt = replace(self.assignment.prompt, prefix=self.reply.text)
         async with aclosing(model.stream(prompt)) as deltas:
@@ -159,7 +158,7 @@ class Writing:
         return meta
 
     def _time(self, kind: Kind) -> None:
-        """Note when the first delta came; and before the answer tell how long the model thought."""
+        """Record when the first delta came and, once the answer begins, how long reasoning took."""
         if self._speechless:
             self._speechless = False
             self.reply.metadata["first_delta_ms"] = self._elapsed()
@@ -167,7 +166,7 @@ class Writing:
             if self._thinking_since is None:
                 self._thinking_since = self._elapsed()
         elif self._thinking_since is not None:
-            thought = max(1, self._elapsed() - self._thinking_since)  # 0 is for no thought
+            thought = max(1, self._elapsed() - self._thinking_since)  # 0 means no reasoning
             self._thinking_since = None
             self._end_part()
             self._tell({"reasoning_ms": self.reply.metadata.get("reasoning_ms", 0) + thought})
@@ -213,7 +212,7 @@ class Writing:
         self.appender.append(event)
 
     def _elapsed(self) -> int:
-        """Milliseconds since the stream began, wherever that was."""
+        """Milliseconds since the stream began, in whichever process that was."""
         now = datetime.now(UTC)
         started = datetime.fromisoformat(self.reply.metadata.get("started_at", now.isoformat()))
         return max(0, round((now - started).total_seconds() * 1000))
@@ -224,13 +223,13 @@ class Writing:
         return {**told, "duration_ms": self._elapsed()}
 
     def meta(self) -> dict[str, Any]:
-        """What is worth knowing of how the reply was made; the same at each call."""
+        """How the reply was made; the same at every call."""
         if "duration_ms" not in self.reply.metadata:
             self.reply.metadata |= self._duration()
         return {"model": self.assignment.model, **self.reply.metadata}
 
     async def close(self, outcome: Outcome) -> None:
-        """Append the closing events and close, in one atomic step; the reply is saved by then."""
+        """Append the closing events and close, in one atomic step; the reply is already saved."""
         self._end_step()
         if outcome.kind == "failed":
             text = _TEXT_OF_FAILURE.get(outcome.code or "", "Something went wrong. Try again.")
@@ -247,7 +246,7 @@ class Writing:
 
 
 def _clean(text: str) -> str:
-    """`text` without what a database or UTF-8 cannot hold: NUL and lone surrogates."""
+    """`text` as a database and UTF-8 can hold it: without NUL, lone surrogates replaced."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
