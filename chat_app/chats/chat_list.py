@@ -1,4 +1,4 @@
-"""The list of chats as its owner keeps it: found, pinned, read, put away and taken back."""
+"""A user's list of chats: search, pin, mark as read, discard, restore, title."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,9 +16,10 @@ from chat_app.identity.identity import Identity
 
 
 class ChatList:
-    """What is remembered of a chat for the list alone; each change leaves its place there.
+    """What is stored about a chat for the list alone; no change here moves a chat in the list.
 
-    Each method but `search` raises `ChatNotFound` for a chat that is not the user's, or not there.
+    `pin`, `mark_read`, `discard` and `restore` raise `ChatNotFound` for a chat that does not exist
+    or is not the user's.
     """
 
     def __init__(self, database: Database) -> None:
@@ -27,32 +28,32 @@ class ChatList:
     async def search(
         self, identity: Identity, query: str, *, limit: int = 30
     ) -> tuple[FoundChat, ...]:
-        """The chats in which every word of `query` occurs, the one with the latest turn first.
+        """The chats that contain the words of `query`, up to eight of them; latest turn first.
 
-        A word may be in the title or in any message, and be a part of a longer one. Case does not
-        matter; `%` and `_` stand for themselves. Without a word nothing is found.
+        Each word may occur in the title or in any message, also within a longer word. Case does not
+        matter; `%` and `_` are literal. A query without words finds nothing.
         """
         async with self._database.reading() as session:
             return await found_chats(session, identity, query, limit=limit)
 
     async def pin(self, identity: Identity, chat_id: ChatId, *, pinned: bool) -> None:
-        """Keep a chat before all others, or no longer."""
+        """Pin a chat above all others, or unpin it."""
         await self._set(identity, chat_id, pinned=pinned)
 
     async def mark_read(self, identity: Identity, chat_id: ChatId) -> None:
-        """Remember that everything in a chat so far has been seen."""
-        # The chat's own time, not the time now: two machines may not agree on that.
+        """Record that everything in a chat so far has been seen."""
+        # The chat's own time, not the current one: two machines may disagree about that.
         await self._set(identity, chat_id, read_at=col(ChatRow.updated_at))
 
     async def discard(self, identity: Identity, chat_id: ChatId) -> None:
-        """Put a chat away: from now on it is nowhere to be found, until it is restored or removed.
+        """Discard a chat: it cannot be found anywhere until it is restored, or deleted for good.
 
-        What is being answered in it goes on meanwhile, so that nothing is lost by taking it back.
+        An answer in progress carries on, so that restoring the chat loses nothing.
         """
         await self._set(identity, chat_id, discarded_at=datetime.now(UTC))
 
     async def restore(self, identity: Identity, chat_id: ChatId) -> None:
-        """Take back a chat that was put away; one that was not stays as it is."""
+        """Restore a discarded chat; one that is not discarded stays as it is."""
         async with self._database.writing() as session:
             chat = await find_chat(session, identity, chat_id, lock=True, discarded=True)
             if chat is None:
@@ -62,7 +63,7 @@ class ChatList:
     async def title_by_model(
         self, identity: Identity, chat_id: ChatId, *, title: str, after: MessageId
     ) -> bool:
-        """Give a chat the title that a model made for it, unless its owner was quicker.
+        """Give a chat a title made by a model, unless its owner was quicker.
 
         Args:
             identity: The owner.
@@ -71,7 +72,7 @@ class ChatList:
             after: The reply that the chat ended in when the model was asked.
 
         Returns:
-            Whether the chat has it: False when somebody has named it, or nothing is as it was.
+            Whether the title was set: False if the chat has been named, has changed, or is gone.
         """
         if not is_possible_id(chat_id):
             return False

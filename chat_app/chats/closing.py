@@ -1,4 +1,4 @@
-"""The one way in which the row of a stream is closed."""
+"""The one way to close the row of a stream."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ STATUS: dict[str, MessageStatus] = {
     "failed": "failed",
     "interrupted": "interrupted",
 }
-"""What a stream's outcome makes of its reply."""
+"""The status that a stream's outcome gives its reply."""
 
 
 async def close(
@@ -30,10 +30,10 @@ async def close(
     parts: list[dict[str, Any]] | None = None,
     meta: dict[str, Any] | None = None,
 ) -> None:
-    """Close an open stream and keep the reply, if there is any, as the assistant's message.
+    """Close an open stream and save its reply, if there is one, as the assistant's message.
 
-    A reply that was being continued is never less than before. The caller has locked the chat and
-    made sure that the stream is open.
+    A continued reply never loses text. The caller has locked the chat and made sure that the stream
+    is open.
 
     Args:
         session: The transaction.
@@ -41,8 +41,8 @@ async def close(
         stream: Its stream.
         outcome: How it ended.
         error_code: Why it failed.
-        parts: All of the reply; None for as much as the database has.
-        meta: What is known of its making; None for what the database knows.
+        parts: The whole reply; None for as much of it as the database has.
+        meta: How it was made; None for what the database has.
     """
     now = datetime.now(UTC)
     reply = await session.get(MessageRow, (chat.key, stream.reply_id))
@@ -67,12 +67,12 @@ async def close(
     stream.outcome = outcome
     stream.error_code = error_code
     stream.closed_at = now
-    stream.checkpoint = ""  # the message has it from now on
+    stream.checkpoint = ""  # its text is in the message now
     chat.updated_at = now
 
 
 def extended(parts: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    """`parts` grown until their text is `text`, which begins with theirs."""
+    """`parts`, extended until their text is `text`, which begins with the text they have."""
     so_far = sum(len(part["text"]) for part in parts if part.get("type") == "text")
     rest = text[so_far:]
     if not rest:

@@ -1,10 +1,10 @@
 """Where the rows live: SQLite by default, PostgreSQL by URL.
 
-What differs between the two is settled here, so that nothing above needs to know which it is:
+What differs between them is handled here, so that nothing above needs to know which one it is:
 
 - SQLite (`sqlite.py`): a transaction that will write says so when it begins (`BEGIN IMMEDIATE`).
-- PostgreSQL (`postgres.py`): rows are locked by the queries that need it (`SELECT … FOR UPDATE`). A
-  transaction has a limit of our own: its server may vanish without a word.
+- PostgreSQL (`postgres.py`): queries lock the rows that need it (`SELECT … FOR UPDATE`). A
+  transaction has a time limit of our own: its server may vanish without a word.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from chat_app.chats.sqlite import SqliteThreads, sqlite_engine, sqlite_migration
 from chat_app.errors import InvalidSettings
 
 PATIENCE = timedelta(seconds=10)
-"""For a transaction: on SQLite for its turn to write. It takes milliseconds when all is well."""
+"""Longest time for a transaction, normally milliseconds; on SQLite, longest wait to write."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -41,12 +41,12 @@ _DRIVERS = {
 class Database:
     """Transactions on one database.
 
-    Each raises `DatabaseUnavailable` when the database is away, silent or locked; what was to be
-    committed then may have been.
+    Each raises `DatabaseUnavailable` if the database is away, silent or locked; its changes may
+    have been committed all the same.
     """
 
     def __init__(self, engine: AsyncEngine, *, limit: float | None) -> None:
-        self._limit = limit  # seconds; None where the driver has one
+        self._limit = limit  # seconds; None if the driver has its own
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._readers = async_sessionmaker(_snapshots(engine), expire_on_commit=False)
         self._writers = async_sessionmaker(
@@ -55,7 +55,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
-        """A transaction that only reads, and sees the database as it was at one moment."""
+        """A transaction that only reads, and sees the database as of one moment."""
         with outages_translated():
             async with self._transaction(self._readers) as session:
                 yield session
@@ -83,7 +83,7 @@ class Database:
                 yield session
             return
         async with asyncio.timeout(self._limit):
-            # No `async with`: at its end SQLAlchemy lets nothing interrupt it, no limit either.
+            # Not `async with`: SQLAlchemy shields its exit from interruption, even by the limit.
             session = sessions()
             try:
                 yield session
@@ -97,18 +97,18 @@ class Database:
 async def open_database(url: str, *, patience: timedelta = PATIENCE) -> AsyncGenerator[Database]:
     """Open the database at `url`; close its connections at the end.
 
-    Nothing is connected before the first transaction. The schema is `migrate`'s business.
+    No connection is made before the first transaction. The schema is left to `migrate`.
 
     Args:
-        url: As `driver_url` takes it.
-        patience: For one transaction; on SQLite for its turn to write.
+        url: As accepted by `driver_url`.
+        patience: Longest time for one transaction; on SQLite, longest wait for its turn to write.
 
     Raises:
-        InvalidSettings: No database can be at `url`.
+        InvalidSettings: `url` is not one that `driver_url` accepts.
     """
     target, limit = driver_url(url), patience.total_seconds()
     threads = SqliteThreads()
-    # Off the event loop: it loads the driver, and looks at the file's path.
+    # Off the event loop: this loads the driver and looks at the file's path.
     if target.get_backend_name() == "sqlite":
         engine = await asyncio.to_thread(sqlite_engine, target, timeout=limit, threads=threads)
         database = Database(engine, limit=None)
@@ -129,15 +129,12 @@ def _postgres_engine(target: URL, limit: float) -> AsyncEngine:
 
 
 def migration_engine(url: str) -> AsyncEngine:
-    """An engine for changing the schema: unpooled, every transaction a writing one.
+    """An unpooled engine for changing the schema; on SQLite, see `sqlite_migration_engine`.
 
-    Reads from the disk: not to be called on an event loop.
-
-    On SQLite it sets the write-ahead log, which the file then remembers, and leaves foreign keys
-    off: SQLite alters a table by rebuilding it, and dropping the old one would cascade.
+    Reads from the disk: do not call it on an event loop.
 
     Raises:
-        InvalidSettings: No database can be at `url`.
+        InvalidSettings: `driver_url` does not accept `url`, or the file's folder does not exist.
     """
     target = driver_url(url)
     if target.get_backend_name() != "sqlite":
@@ -155,8 +152,8 @@ def driver_url(url: str) -> URL:
     Accepts the forms that hosting providers hand out: `postgres://`, and libpq's `sslmode`.
 
     Raises:
-        InvalidSettings: The URL cannot be read, names another database, or keeps its data only
-            in memory, where neither a second process nor a restart would find it.
+        InvalidSettings: The URL cannot be parsed, names another kind of database, or keeps its data
+            only in memory, where neither a second process nor a restart would find it.
     """
     try:
         target = make_url(url)

@@ -1,4 +1,4 @@
-"""The sweep that makes sure every accepted prompt ends, whoever asked."""
+"""Queries across all users: for the sweep, and for removing discarded chats."""
 
 from datetime import datetime
 from typing import Literal
@@ -15,7 +15,7 @@ from chat_app.streams.model import StreamId
 
 
 class Housekeeping:
-    """The only part of the database's code that looks across users: for the server itself.
+    """The only database code that looks across users, for the server itself.
 
     Never call it on behalf of a request.
     """
@@ -24,9 +24,9 @@ class Housekeeping:
         self._database = database
 
     async def open_streams(self, *, idle_since: datetime) -> list[OpenStream]:
-        """Open streams that have shown no sign of life after `idle_since`, oldest first.
+        """Open streams that have shown no sign of life since `idle_since`, oldest first.
 
-        Signs of life are their making, a claim and a checkpoint.
+        Signs of life are creation, a claim, a checkpoint, and a request repeated before any claim.
         """
         last_sign = func.coalesce(StreamRow.checkpointed_at, StreamRow.created_at)
         query = (
@@ -48,7 +48,7 @@ class Housekeeping:
         ]
 
     async def discarded_chats(self, *, before: datetime) -> list[tuple[UserId, ChatId]]:
-        """Chats that were put away before a time, and whose they are."""
+        """Chats discarded before a given time, each with its owner."""
         query = select(ChatRow.user_id, ChatRow.id).where(col(ChatRow.discarded_at) < before)
         async with self._database.reading() as session:
             rows = (await session.execute(query)).all()
@@ -62,19 +62,18 @@ class Housekeeping:
         error_code: str | None = None,
         idle_since: datetime | None = None,
     ) -> bool:
-        """Close a stream nobody works on; what the database has of the reply is kept.
+        """Close a stream without a producer, and keep what the database has of the reply.
 
-        A producer that was thought dead is fenced by this: it can neither checkpoint nor finish.
+        This fences a producer that only seemed dead: it can neither checkpoint nor finish.
 
         Args:
             stream_id: The stream.
-            outcome: How it is to be closed.
+            outcome: The outcome to close it with.
             error_code: Why it failed.
             idle_since: Leave it open if it has shown a sign of life since then after all.
 
         Returns:
-            Whether it was closed by this call: False when somebody else has closed it meanwhile,
-            when it lives, or when it is gone.
+            Whether this call closed it: False if it was closed already, is alive, or is gone.
         """
         async with self._database.writing() as session:
             found = await lock_stream(session, None, stream_id)

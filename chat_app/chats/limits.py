@@ -1,4 +1,4 @@
-"""How much one user, and one chat, may have."""
+"""Limits on the open streams of one user and the messages of one chat."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,21 +16,21 @@ _COME_BACK = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatLimits:
-    """What is allowed; 0 allows everything.
+    """The limits; 0 means none.
 
     Attributes:
-        open_streams: Of one user, in all chats.
-        messages: Of one chat, in all its branches, the newest prompt included.
+        open_streams: Of one user, across all chats.
+        messages: Of one chat, across all branches, including the prompt that is being added.
     """
 
     open_streams: int = 0
     messages: int = 0
 
     async def check(self, session: AsyncSession, identity: Identity, begun: BegunTurn) -> None:
-        """Refuse a turn that is about to begin, before the end of its transaction.
+        """Refuse a turn that exceeds a limit, before its transaction commits.
 
-        What is there already is never refused. Turns that begin at the same moment in several
-        chats do not see each other, so there can be a few more open streams than allowed.
+        A turn that had begun earlier is never refused. Turns that begin at the same moment in
+        different chats do not see each other, so a few more streams than allowed can be open.
 
         Raises:
             RateLimited: The user has too many open streams.
@@ -49,7 +49,8 @@ class ChatLimits:
             messages = select(func.count()).select_from(MessageRow).join(ChatRow)
             messages = messages.where(ChatRow.user_id == identity.user_id)
             of_chat = messages.where(ChatRow.id == begun.stream.chat_id)
-            continued = of_chat.where(MessageRow.id == begun.stream.reply_id)  # adds no message
+            # A continuation adds no message.
+            continued = of_chat.where(MessageRow.id == begun.stream.reply_id)
             too_many = (await session.scalar(of_chat) or 0) > self.messages
             if too_many and not await session.scalar(continued):
                 msg = f"a chat has at most {self.messages} messages"

@@ -1,4 +1,4 @@
-"""Bringing the schema up to what this code expects."""
+"""Migrates the schema to the version that this code expects."""
 
 import asyncio
 import threading
@@ -17,9 +17,9 @@ from chat_app.chats.database import migration_engine
 from chat_app.errors import InvalidSettings
 
 MIGRATION_LOCK = 7_166_328_415
-"""PostgreSQL's advisory lock for changing the schema: a number nobody else takes."""
+"""The PostgreSQL advisory lock for changing the schema: a number that nothing else uses."""
 
-# Alembic keeps what it is doing in its module: one at a time in each process.
+# Alembic keeps its state in module globals: one migration at a time in each process.
 _ALEMBIC = threading.Lock()
 _ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
 
@@ -27,9 +27,9 @@ _ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
 async def migrate(url: str) -> None:
     """Bring the schema of the database at `url` to the newest version.
 
-    Safe when several processes do so at once: `alembic/env.py` takes a lock and one transaction
-    for all of it, so that a schema is never half migrated. Next to nothing when it is up to date.
-    Works in a thread of its own and from any working directory.
+    Safe to run in several processes at once: `alembic/env.py` takes a lock and does everything in
+    one transaction, so a schema is never half migrated. Costs next to nothing if the schema is up
+    to date. Runs in a thread of its own and from any working directory.
 
     Raises:
         InvalidSettings: There is no database at `url`, it cannot be reached, or its schema is

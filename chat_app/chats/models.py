@@ -1,4 +1,4 @@
-"""What the database tells: plain values, detached from it."""
+"""What the database returns: plain values, detached from it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,23 +12,23 @@ ChatId = NewType("ChatId", str)
 MessageId = NewType("MessageId", str)
 
 ID_PATTERN = "^[A-Za-z0-9_-]{1,128}$"
-"""What a chat or a message can be called: it stands in an address, as it is."""
+"""Matches the ids of chats and messages: they can stand in a URL as they are."""
 
 Role = Literal["user", "assistant"]
 MessageStatus = Literal["complete", "stopped", "failed", "interrupted", "unfinished"]
 
 
 class Place(Enum):
-    """Where in a chat, when not at a message that is named."""
+    """A place in a chat that is not given as a message id."""
 
     ACTIVE = "active"
     GOING_ON = "going on"
 
 
 ACTIVE: Final = Place.ACTIVE
-"""Behind the newest message of the active path; in a chat that does not exist yet, its beginning."""
+"""After the newest message of the active path; in a chat that does not exist yet, its beginning."""
 GOING_ON: Final = Place.GOING_ON
-"""The same, but only in a chat that exists: it may have been deleted, and must not come back."""
+"""The same, but only in a chat that exists: one that was deleted must not come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +36,12 @@ class Message:
     """One message of a chat.
 
     Attributes:
-        id: Made by the client for a prompt, by the server for a reply.
+        id: Chosen by the client for a prompt, by the server for a reply.
         parts: Its content, each part as on the wire: `{"type": "text", "text": …}`.
-        status: How it came to its end; a prompt is always `complete`, a reply that is being
-            continued `unfinished`.
-        meta: What is known about its making: the model, the usage, the time it took.
-        parent_id: What it follows upon; None for a message that begins the chat.
+        status: How it ended; a prompt is always `complete`, a reply that is being continued is
+            `unfinished`.
+        meta: How it was made: the model, the usage, the time it took.
+        parent_id: The message it follows; None for one that begins the chat.
     """
 
     id: MessageId
@@ -60,12 +60,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRecord:
-    """What the database knows of one stream.
+    """What the database knows about one stream.
 
     Attributes:
         prompt_id: The user's message that it answers.
         reply_id: The id its reply's message has, or will have.
-        claimed: Whether a producer has ever taken it.
+        claimed: Whether a producer has ever claimed it.
         outcome: How it closed; None while it is open.
         error_code: Why it failed, as a stable code; only for the outcome `failed`.
     """
@@ -83,18 +83,18 @@ class StreamRecord:
 
     @property
     def open(self) -> bool:
-        """Whether something may follow."""
+        """Whether more events may follow."""
         return self.outcome is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunTurn:
-    """The stream that makes a reply, or goes on with one.
+    """The stream that makes a reply or continues one.
 
     Attributes:
-        created: False when the same had been asked before.
-        shown_before: The newest message of the path that was active before, where that may have
-            changed; for `withdraw_turn`.
+        created: False if an earlier request had begun the same turn.
+        shown_before: The newest message of the previously active path, if the turn may have changed
+            that; for `withdraw_turn`.
     """
 
     stream: StreamRecord
@@ -104,12 +104,12 @@ class BegunTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatSummary:
-    """A chat as a line of a list.
+    """A chat as a line of the list.
 
     Attributes:
         answering: Whether a stream is open in it.
-        pinned: Whether its owner wants it before all others.
-        unread: Whether something ended in it that its owner has not seen on a page.
+        pinned: Whether its owner keeps it above all others.
+        unread: Whether an answer has ended in it that its owner has not seen on a page.
     """
 
     id: ChatId
@@ -123,10 +123,10 @@ class ChatSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatPage:
-    """A part of the list of chats.
+    """A page of the list of chats.
 
     Attributes:
-        next: The cursor of the page after this one; None when this is the last.
+        next: The cursor for the next page; None if this is the last.
     """
 
     chats: tuple[ChatSummary, ...]
@@ -138,8 +138,8 @@ class FoundChat:
     """A chat that a search has found.
 
     Attributes:
-        excerpt: What a message of it says around a word that was looked for, on one line; "" when
-            only the title has it.
+        excerpt: The text of one of its messages around a match, on one line; "" if only the title
+            matches.
     """
 
     id: ChatId
@@ -149,13 +149,13 @@ class FoundChat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chat:
-    """A chat with all its messages: a tree, of which one path is shown.
+    """A chat with all its messages, which form a tree; one path of it is shown.
 
     Attributes:
-        messages: All of them, in the order of making.
-        active_message_id: The newest message of the active path when nothing is being answered;
+        messages: All of them, in order of creation.
+        active_message_id: The newest message of the active path while no answer is in progress;
             None in a chat without messages.
-        newest_stream: The last one begun, open or closed; None when nothing was ever asked.
+        newest_stream: The stream begun last, open or closed; None if nothing was ever asked.
     """
 
     id: ChatId
@@ -168,7 +168,7 @@ class Chat:
 
     @property
     def open_stream(self) -> StreamRecord | None:
-        """The stream that is answering now."""
+        """The stream of the answer in progress, if there is one."""
         stream = self.newest_stream
         return stream if stream is not None and stream.open else None
 
@@ -176,7 +176,7 @@ class Chat:
     def active_path(self) -> tuple[Message, ...]:
         """The branch that is shown, from the chat's beginning.
 
-        While a reply is made it ends in the prompt; while one is continued, in that reply.
+        While a reply is being made, it ends in the prompt; while one is continued, in that reply.
         """
         known = {message.id: message for message in self.messages}
         leaf, stream = self.active_message_id, self.open_stream
@@ -189,9 +189,9 @@ class Chat:
         return tuple(reversed(path))
 
     def siblings(self, message_id: MessageId) -> tuple[MessageId, ...]:
-        """What there is at a message's place in the tree, itself among it, in order of making.
+        """The ids of the messages with the same parent, `message_id` included, oldest first.
 
-        The reply that is being made has its place too.
+        A reply that is still being made is among them.
         """
         parents = {message.id: message.parent_id for message in self.messages}
         if self.open_stream is not None:
@@ -205,14 +205,14 @@ class Claim:
     """A producer's right to write one stream, and all it needs to do so.
 
     Attributes:
-        fencing_token: Grows with each claim; older claims are worth nothing from then on.
+        fencing_token: Grows with each claim, which invalidates all older claims.
         history: The path from the chat's beginning to the prompt.
-        parts: What the reply held before, when it is being continued.
-        meta: What was known then of its making.
+        parts: The reply as the database has it: before it was continued, or as it was saved.
+        meta: How those parts were made.
         checkpoint: The text of the reply at the newest checkpoint; empty once the stream is
             closed.
-        tail: How far the log was durable then.
-        outcome: Set when the stream is closed already: there is nothing left to generate.
+        tail: The offset up to which the log was durable then, or when the reply was saved.
+        outcome: Set if the stream is already closed: there is nothing left to generate.
     """
 
     stream_id: StreamId
@@ -233,8 +233,8 @@ class OpenStream:
     """An open stream of any user, as housekeeping sees it.
 
     Attributes:
-        checkpointed_at: When a producer last claimed or checkpointed it, or the same was asked again
-            before the first claim; None if nobody ever did.
+        checkpointed_at: When a producer last claimed or checkpointed it, or the request for it was
+            repeated before the first claim; None if none of this has happened.
     """
 
     user_id: UserId

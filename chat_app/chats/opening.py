@@ -1,4 +1,4 @@
-"""How a chat and a stream come to be, and how they are taken back."""
+"""How chats and streams are begun, and how they are withdrawn."""
 
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ _TITLE_LENGTH = 60
 
 
 def title_of(prompt: str) -> str:
-    """The first line of a prompt that says anything, cut to 60 characters."""
+    """The first line of a prompt that is not blank, cut to 60 characters."""
     line = next(
         (stripped for line in prompt.splitlines() if (stripped := line.strip())), "New chat"
     )
@@ -52,7 +52,7 @@ async def begin_prompt(
 ) -> BegunTurn:
     """Add a prompt, in a new chat if need be, and open the stream that answers it.
 
-    A message that is there already is not added again: see `ChatRepository.begin_turn`.
+    A message that already exists is not added again: see `ChatRepository.begin_turn`.
     """
     chat = await find_chat(session, identity, chat_id, lock=True, discarded=True)
     if chat is not None and chat.discarded_at is not None:
@@ -106,10 +106,10 @@ async def begin_reply(
 async def begin_continuation(
     session: AsyncSession, chat: ChatRow, *, message_id: MessageId | None, model: str
 ) -> BegunTurn:
-    """Open a stream that goes on with a reply; see `ChatRepository.continue_reply`."""
+    """Open a stream that continues a reply; see `ChatRepository.continue_reply`."""
     reply = await find_message(session, chat, message_id or chat.active_message_id)
     made_by = await newest_stream(session, chat, reply_id=MessageId(reply.id)) if reply else None
-    if reply is None or made_by is None:  # it failed without a word, or is the prompt
+    if reply is None or made_by is None:  # the reply failed without a word, or this is the prompt
         return await begin_reply(session, chat, message_id=message_id, model=model)
     if made_by.outcome is None:
         return _begun_before(chat, made_by)
@@ -133,7 +133,7 @@ async def begin_continuation(
 
 def _begun_before(chat: ChatRow, stream: StreamRow) -> BegunTurn:
     if stream.outcome is None and stream.checkpointed_at is None:
-        stream.checkpointed_at = datetime.now(UTC)  # promised twice: nobody may withdraw it now
+        stream.checkpointed_at = datetime.now(UTC)  # promised twice: no longer to be withdrawn
     return BegunTurn(stream=stream_of(stream, chat=chat), created=False)
 
 
@@ -144,10 +144,11 @@ def _shown(chat: ChatRow) -> MessageId | None:
 async def withdraw(
     session: AsyncSession, chat: ChatRow, stream: StreamRow, *, shown_before: MessageId | None
 ) -> None:
-    """Remove a stream, the prompt if nothing else answered it, and a chat that is empty then.
+    """Remove a stream, its prompt if nothing else answered it, and the chat if it is then empty.
 
-    A reply that was to be continued is again what it was, and so is the branch that is shown, if
-    it is known. The caller has locked the chat and made sure that nobody has claimed the stream.
+    A reply that was to be continued gets its old status back, and the branch shown before is shown
+    again, if it is known. The caller has locked the chat and made sure that no producer has claimed
+    the stream.
     """
     await session.delete(stream)
     await session.flush()
@@ -181,12 +182,12 @@ async def _add_chat(
         updated_at=now,
     )
     session.add(chat)
-    await session.flush()  # other rows are about to refer to it
+    await session.flush()  # other rows will refer to it
     return chat
 
 
 async def _show_again(session: AsyncSession, chat: ChatRow, prompt_id: MessageId) -> None:
-    """Show the branch of a prompt to which an edit leads back, unless something is answered."""
+    """Show the branch of a prompt that an edit leads back to, unless an answer is in progress."""
     newest = await newest_stream(session, chat)
     if newest is not None and newest.outcome is not None:
         chat.active_message_id = await newest_below(session, chat, prompt_id)
@@ -219,7 +220,7 @@ async def _open_stream(
 
 
 async def _prompt_of(session: AsyncSession, chat: ChatRow, message_id: str | None) -> MessageId:
-    """The prompt that `message_id` answers, also if it failed without a word; or is."""
+    """The prompt that `message_id` is, or answers, even if that reply failed without a word."""
     message = await find_message(session, chat, message_id)
     prompt_id = None
     if message is not None:

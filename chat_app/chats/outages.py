@@ -1,4 +1,4 @@
-"""The errors of the two databases that mean: it is away or locked, come back."""
+"""The errors by which each database says that it is away or locked, and worth trying again."""
 
 import sqlite3
 from collections.abc import Generator
@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chat_app.errors import DatabaseUnavailable
 
-# Not SQLITE_ERROR: that is a mistake in the query or the schema, which no waiting mends.
+# Not SQLITE_ERROR: that is a mistake in the query or the schema, which waiting does not fix.
 _SQLITE_OUTAGES = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -19,18 +19,18 @@ _SQLITE_OUTAGES = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
-# Connection lost or refused; out of resources; shutting down or starting up; a disk that fails.
+# Connection lost or refused; out of resources; shutting down or starting up; a failing disk.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRES_OUTAGES = ("08", "53", "57P", "58")
 
 
 @contextmanager
 def outages_translated() -> Generator[None]:
-    """Raise `DatabaseUnavailable` for what means an outage; let every other error pass."""
+    """Raise `DatabaseUnavailable` for an error that means an outage; let every other one pass."""
     try:
         yield
     except Exception as error:
-        # Any: while it connects, SQLAlchemy lets asyncpg's own errors and the system's through.
+        # Any exception: while connecting, SQLAlchemy lets through asyncpg's and the system's own.
         if _is_outage(error):
             msg = f"the database does not answer ({type(error).__name__})"
             raise DatabaseUnavailable(msg) from error
@@ -49,6 +49,6 @@ def _is_outage(error: BaseException) -> bool:
 
 def _has_code_of_an_outage(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        # The low byte is the kind, the rest tells more of it.
+        # The low byte is the primary code; the rest only refines it.
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_OUTAGES
     return str(getattr(error, "sqlstate", "")).startswith(_POSTGRES_OUTAGES)

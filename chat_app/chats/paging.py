@@ -1,4 +1,4 @@
-"""The list of a user's chats, a page at a time."""
+"""The list of a user's chats, one page at a time."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ async def page_of_chats(
 
 
 def _cursor(last: ChatRow) -> str:
-    """Where the next page begins: the time and the key, so that equal times lose nothing."""
+    """The cursor after `last`: its time and its key, so that no chat with an equal time is lost."""
     return urlsafe_b64encode(f"{last.updated_at.isoformat()}/{last.key}".encode()).decode()
 
 
@@ -69,7 +69,7 @@ def _read(cursor: str) -> tuple[datetime, str]:
         time, _, key = urlsafe_b64decode(cursor).decode("ascii").partition("/")
         parsed = datetime.fromisoformat(time)
         in_utc = parsed.astimezone(UTC)
-    except (ValueError, OverflowError) as error:  # the latter: not within the years that exist
+    except (ValueError, OverflowError) as error:  # overflow: a year out of range
         msg = "not a cursor of the list of chats"
         raise InvalidRequest(msg) from error
     if parsed.tzinfo is None or not key.isalnum():

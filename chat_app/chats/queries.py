@@ -1,4 +1,4 @@
-"""The only ways to a row: through its owner. And from rows to plain values."""
+"""Finds rows, always through their owner, and turns them into plain values."""
 
 import re
 from typing import Any, cast
@@ -24,12 +24,12 @@ from chat_app.streams.model import OutcomeKind, StreamId
 
 
 def new_id() -> str:
-    """An id that nobody can guess and nobody else makes."""
+    """A new id, unique and impossible to guess."""
     return uuid4().hex
 
 
 def is_possible_id(value: str) -> bool:
-    """Whether an id can exist at all: 1 to 128 letters, digits, `-` and `_`, all of them ASCII."""
+    """Whether an id can exist at all: 1 to 128 ASCII letters, digits, `-` and `_`."""
     return re.fullmatch(ID_PATTERN, value) is not None
 
 
@@ -45,11 +45,11 @@ async def find_chat(
 
     Args:
         session: The transaction.
-        identity: Whose chats to look through.
+        identity: The user whose chats are searched.
         chat_id: Its public id.
-        lock: Keep others from starting, ending or claiming a stream in it until the transaction
-            ends. What is to be decided upon must be read after this.
-        discarded: Find it even when it is put away.
+        lock: Keep others from opening, closing or claiming a stream in it until the transaction
+            ends. Whatever a decision is based on must be read after this.
+        discarded: Find it even if it is discarded.
     """
     if not is_possible_id(chat_id):
         return None
@@ -81,9 +81,9 @@ async def owned_chat(
 async def lock_stream(
     session: AsyncSession, identity: Identity | None, stream_id: StreamId
 ) -> tuple[ChatRow, StreamRow] | None:
-    """A stream and its chat, locked like `find_chat` does; None if `identity` owns no such stream.
+    """A stream and its chat, locked as by `find_chat`; None if `identity` owns no such stream.
 
-    Without an identity it finds anybody's: that is for housekeeping alone.
+    Without an identity it finds any user's stream, which is for housekeeping alone.
     """
     if not is_possible_id(stream_id):
         return None
@@ -96,14 +96,14 @@ async def lock_stream(
     if identity is not None:
         query = query.where(ChatRow.user_id == identity.user_id)
     chat = await session.scalar(query)
-    # Read apart from the chat, and after it: PostgreSQL shows a query that had to wait for its
-    # lock the new state of the rows it locks, but the old state of those it joins.
+    # Read separately from the chat, and after it: a PostgreSQL query that had to wait for its lock
+    # sees the new state of the rows it locks, but the old state of those it joins.
     stream = None if chat is None else await session.get(StreamRow, stream_id)
     return None if chat is None or stream is None else (chat, stream)
 
 
 def not_found() -> ChatNotFound:
-    """Says nothing about whether somebody else has it."""
+    """The error for a chat that is missing or somebody else's: it does not tell which."""
     return ChatNotFound("no such chat")
 
 
@@ -114,7 +114,7 @@ async def newest_stream(
     prompt_id: MessageId | None = None,
     reply_id: MessageId | None = None,
 ) -> StreamRow | None:
-    """The stream begun last: of all, of those that answer `prompt_id`, or made `reply_id`."""
+    """The stream begun last: of all, or of those that answer `prompt_id` or make `reply_id`."""
     query = select(StreamRow).where(StreamRow.chat_key == chat.key)
     if prompt_id is not None:
         query = query.where(StreamRow.prompt_id == prompt_id)
@@ -140,7 +140,7 @@ async def whole_chat(session: AsyncSession, row: ChatRow) -> Chat:
 
 
 def text_parts(text: str) -> list[dict[str, Any]]:
-    """Parts of a message that consists of `text`; none if it is empty."""
+    """The parts of a message that consists of `text`; no parts if it is empty."""
     return [{"type": "text", "text": text}] if text else []
 
 

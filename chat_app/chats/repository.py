@@ -1,4 +1,4 @@
-"""Chats as their owner sees them: the side of the page and the API."""
+"""Chats as their owner sees them, for the page and the API."""
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
@@ -37,13 +37,13 @@ from chat_app.streams.model import StreamId
 
 
 class ChatRepository:
-    """The chats of one user at a time: whoever asks sees only their own.
+    """The chats of one user at a time: users see only their own.
 
     Guarantees (tests/integration/test_chats*.py):
-      Ownership   a chat of somebody else is `ChatNotFound`, exactly like one that does not exist.
-      One turn    a prompt sent again, at the same moment too, is one message and one stream.
-      One stream  at most one is open in a chat, whoever races whom.
-      Tree        nothing that was said is lost: what replaces a message stands beside it.
+      Ownership   somebody else's chat is `ChatNotFound`, exactly like one that does not exist.
+      One turn    a prompt sent twice, even at the same moment, is one message and one stream.
+      One stream  at most one is open in a chat, however requests race.
+      Tree        nothing that was said is lost: a replacement stands beside what it replaces.
     """
 
     def __init__(self, database: Database, *, limits: ChatLimits | None = None) -> None:
@@ -61,27 +61,27 @@ class ChatRepository:
         parent_id: MessageId | Place | None = ACTIVE,
         edited_id: MessageId | None = None,
     ) -> BegunTurn:
-        """Accept a prompt: its message and the open stream that will answer it, or neither.
+        """Accept a prompt: save its message and open the stream that will answer it, or neither.
 
-        An unknown `chat_id` is a new chat. A `message_id` accepted before is not accepted again:
-        the answer is the newest stream for it, and nothing is written. But an edit shows its
-        branch again while nothing is being answered: it may lead back to a prompt of another one.
+        An unknown `chat_id` begins a new chat. A `message_id` accepted before adds nothing: its
+        newest stream is returned. But an edit shows its branch again unless an answer is in
+        progress: it may lead back to a prompt on another branch.
 
         Args:
-            identity: Who asks.
-            chat_id: Public id of the chat, made by the client.
-            message_id: Id of the prompt's message, made by the client.
+            identity: The user.
+            chat_id: Public id of the chat, chosen by the client.
+            message_id: Id of the prompt's message, chosen by the client.
             text: The prompt; without NUL, which PostgreSQL cannot store.
-            model: What will answer.
-            parent_id: The message it follows upon; None for one that begins the chat anew.
-            edited_id: The prompt beside which it goes, instead of a parent.
+            model: The model that will answer.
+            parent_id: The message it follows; None to begin the chat anew.
+            edited_id: The prompt to stand beside, instead of following a parent.
 
         Raises:
-            TurnInProgress: The chat is being answered already; carries that stream.
+            TurnInProgress: An answer is in progress in the chat; carries its stream.
             InvalidRequest: An id is impossible (see `ID_PATTERN`), or names no such message.
             ChatTooLong: The chat has too many messages.
-            RateLimited: Too much is being answered for this user.
-            ChatNotFound: No such chat for this user, to edit a prompt of it or to go on with.
+            RateLimited: The user has too many open streams.
+            ChatNotFound: The chat is discarded, or is missing and needed by an edit or `GOING_ON`.
         """
         if not (is_possible_id(chat_id) and is_possible_id(message_id)):
             msg = "an id is 1 to 128 letters, digits, - and _"
@@ -105,7 +105,7 @@ class ChatRepository:
         try:
             return await begin()
         except IntegrityError:
-            # The chat's first two prompts came at once, when there was no row to lock. Now there is.
+            # The chat's first two prompts raced when there was no row to lock. Now there is one.
             return await begin()
 
     async def regenerate(
@@ -116,20 +116,21 @@ class ChatRepository:
         message_id: MessageId | None = None,
         model: str,
     ) -> BegunTurn:
-        """Open a stream for another reply, beside the ones that are there.
+        """Open a stream for another reply, beside the existing ones.
 
-        While that stream is open, the same again is the same stream.
+        While that stream is open, repeating the request returns the same stream.
 
         Args:
-            identity: Who asks.
+            identity: The user.
             chat_id: The chat.
             message_id: A reply, or the prompt to answer; None for the end of the active path.
-            model: What will answer.
+            model: The model that will answer.
 
         Raises:
             ChatNotFound: No such chat for this user.
-            TurnInProgress: Something else is being answered; carries that stream.
+            TurnInProgress: Another answer is in progress in the chat; carries its stream.
             InvalidRequest: The chat has no such message.
+            ChatTooLong, RateLimited: As for `begin_turn`.
         """
         async with self._database.writing() as session:
             chat = await owned_chat(session, identity, chat_id, lock=True)
@@ -145,21 +146,22 @@ class ChatRepository:
         message_id: MessageId | None = None,
         model: str,
     ) -> BegunTurn:
-        """Open a stream that goes on with a reply that ended too early; it keeps its id.
+        """Open a stream that continues a reply that ended too early; the reply keeps its id.
 
-        Until that stream ends the reply is `unfinished`; the same again is the same stream. Where
-        there is no reply to go on with, its prompt is answered anew.
+        Until that stream ends, the reply is `unfinished` and repeating the request returns the same
+        stream. If there is no reply to continue, its prompt is answered anew.
 
         Args:
-            identity: Who asks.
+            identity: The user.
             chat_id: The chat.
             message_id: The reply; None for the end of the active path.
-            model: What will answer where there is no reply yet; else the model stays.
+            model: The model that answers if there is no reply yet; otherwise its own continues.
 
         Raises:
             ChatNotFound: No such chat for this user.
-            TurnInProgress: Something else is being answered; carries that stream.
-            InvalidRequest: There is no such reply, or nothing to continue.
+            TurnInProgress: Another answer is in progress in the chat; carries its stream.
+            InvalidRequest: No such reply, nothing to continue, or the chat has gone on since.
+            ChatTooLong, RateLimited: As for `begin_turn`.
         """
         async with self._database.writing() as session:
             chat = await owned_chat(session, identity, chat_id, lock=True)
@@ -175,17 +177,17 @@ class ChatRepository:
         *,
         shown_before: MessageId | None = None,
     ) -> bool:
-        """Take back a stream that could not be started, with the prompt that it was to answer.
+        """Withdraw a stream that could not be started, and its prompt if nothing else answered it.
 
-        Afterwards the same prompt can be sent again, as if for the first time. The branch is shown
-        that was before, if it is known, or else the newest one beside the prompt.
+        Afterwards the same prompt can be sent again, as if for the first time. The chat shows the
+        branch it showed before, if that is known, or else the newest one beside the prompt.
 
         Returns:
-            False, with nothing changed, when a producer has claimed it after all, or the same was
-            asked again, or it is closed.
+            False, with nothing changed, if a producer has claimed it after all, its request was
+            repeated, or it is closed.
 
         Raises:
-            ChatNotFound: No such stream in a chat of this user.
+            ChatNotFound: No such stream in this chat of this user.
         """
         async with self._database.writing() as session:
             found = await lock_stream(session, identity, stream_id)
@@ -200,12 +202,12 @@ class ChatRepository:
     async def newest_stream(
         self, identity: Identity, chat_id: ChatId, *, discarded: bool = False
     ) -> StreamRecord | None:
-        """The stream begun last, open or closed; None when nothing was ever asked.
+        """The stream begun last, open or closed; None if nothing was ever asked.
 
         Args:
-            identity: Whose chat.
+            identity: The user.
             chat_id: The chat.
-            discarded: Look at it even when it is put away.
+            discarded: Find the chat even if it is discarded.
 
         Raises:
             ChatNotFound: No such chat for this user.
@@ -223,14 +225,14 @@ class ChatRepository:
         before: str | None = None,
         pinned: bool | None = None,
     ) -> ChatPage:
-        """The chats of a user, the one with the latest turn first.
+        """A page of the user's chats, latest turn first.
 
         Args:
-            identity: Whose chats.
+            identity: The user.
             limit: How many, at least 1.
-            before: The cursor that came with the page before; None for the first page. A chat that
-                gets a turn between two pages moves to the front; no other one is left out.
-            pinned: Only those that are pinned, or only those that are not; None for all.
+            before: The cursor from the previous page; None for the first page. A chat that gets a
+                turn between two pages moves to the front; no other chat is skipped.
+            pinned: True for pinned chats only, False for the others only; None for all.
 
         Raises:
             InvalidRequest: `before` is not such a cursor.
@@ -239,7 +241,7 @@ class ChatRepository:
             return await page_of_chats(session, identity, limit=limit, before=before, pinned=pinned)
 
     async def read_chat(self, identity: Identity, chat_id: ChatId) -> Chat:
-        """A chat with all its messages, as it was at one moment."""
+        """A chat with all its messages, as of one moment."""
         async with self._database.reading() as session:
             chat = await owned_chat(session, identity, chat_id)
             return await whole_chat(session, chat)
@@ -258,7 +260,7 @@ class ChatRepository:
 
         Raises:
             ChatNotFound: No such chat for this user.
-            TurnInProgress: The chat is being answered, and shows that; carries the stream.
+            TurnInProgress: The chat shows an answer in progress; carries its stream.
             InvalidRequest: The chat has no such message.
         """
         async with self._database.writing() as session:
@@ -273,18 +275,16 @@ class ChatRepository:
             chat.active_message_id = await newest_below(session, chat, message_id)
 
     async def rename(self, identity: Identity, chat_id: ChatId, *, title: str) -> None:
-        """Call a chat something else; its place in the list stays."""
+        """Rename a chat; its place in the list stays."""
         async with self._database.writing() as session:
             chat = await owned_chat(session, identity, chat_id, lock=True)
             chat.title, chat.searchable, chat.title_by = title, folded(title), "user"
 
     async def delete(self, identity: Identity, chat_id: ChatId) -> list[StreamId]:
-        """Remove a chat with all that is in it, also one that is put away.
-
-        A producer at work on it finds nothing to write to any more.
+        """Delete a chat, even a discarded one, and all it contains; its producer can write no more.
 
         Returns:
-            The streams it had; their logs are the caller's to remove.
+            Its streams; the caller has to delete their logs.
 
         Raises:
             ChatNotFound: No such chat for this user.

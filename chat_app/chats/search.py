@@ -1,9 +1,9 @@
-"""Finding chats by what was said in them.
+"""Finds chats by what was said in them.
 
-Each title and each message is stored a second time in a folded form, in which neither case nor
-width nor white space makes a difference. A search is `LIKE` on those columns: the same answer on
-every database, in every script. It reads all that the user has: milliseconds for thousands of
-messages, and nothing to keep in step.
+Each title and each message is stored a second time in a folded form, in which case, width and white
+space make no difference. A search is `LIKE` on those columns: it gives the same answer on every
+database and in every script. It reads everything the user has, which takes milliseconds for
+thousands of messages, and there is no index to keep up to date.
 """
 
 import re
@@ -19,18 +19,18 @@ from chat_app.chats.tables import ChatRow, MessageRow
 from chat_app.identity.identity import Identity
 
 _WORDS = 8
-"""More of them make a search no better, only slower."""
+"""Words of a query that are searched for: more make a search no better, only slower."""
 _BEFORE, _EXCERPT = 24, 90
-"""Characters of an excerpt: before what was found, and all in all."""
+"""Characters of an excerpt: before the match, and in total."""
 
 
 def folded(text: str) -> str:
-    """`text` as it is searched: one line, without case, width or composition of its letters."""
+    """`text` as it is searched: on one line, folded for case, width and composition of letters."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def searchable(parts: list[dict[str, Any]]) -> str:
-    """What can be found of a message: what was said, not what was thought."""
+    """The text of a message as it is searched: what was said, without the reasoning."""
     return folded(" ".join(part["text"] for part in parts if part.get("type") == "text"))
 
 
@@ -64,7 +64,7 @@ def _holds(word: str) -> ColumnElement[bool]:
 async def _excerpts(
     session: AsyncSession, chats: list[ChatRow], words: list[str]
 ) -> dict[str, str]:
-    """Of each chat where it says one of the words, around that word; the newest such message."""
+    """For each chat's key, an excerpt of the newest message that has one of the words."""
     newest = (
         select(MessageRow.chat_key, func.max(MessageRow.position).label("position"))
         .where(col(MessageRow.chat_key).in_([chat.key for chat in chats]), or_(*map(_holds, words)))
@@ -91,5 +91,5 @@ def _excerpt(message: MessageRow, words: list[str]) -> str:
 
 
 def _place(word: str, text: str) -> re.Match[str] | None:
-    """Where a word is in a text that is not folded; a rare letter may hide it."""
+    """Where a folded word is in a text that is not folded; a rare letter may hide it."""
     return re.search(re.escape(word), text, re.IGNORECASE)

@@ -1,9 +1,9 @@
 """Connections to a SQLite file.
 
 - Write-ahead log: readers and the writer do not wait for each other. Foreign keys are enforced.
-- A transaction that will write begins with `BEGIN IMMEDIATE`: one that starts by reading and then
-  wants to write fails at once when another process wrote in between, and no busy timeout helps.
-- Each connection has a thread of its own that runs its queries; none outlives the database.
+- A transaction that will write begins with `BEGIN IMMEDIATE`: one that reads before it writes fails
+  at once if another process wrote in between, and no busy timeout helps.
+- Each connection runs its queries in a thread of its own, which does not outlive the database.
 """
 
 import asyncio
@@ -22,28 +22,28 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
 class SqliteThreads:
-    """The threads of some connections.
+    """The threads of one engine's connections.
 
-    A connection whose opening is cancelled, or a query of which is cancelled twice, is told to
-    close and left to itself. Its thread then answers to an event loop that may be gone.
+    A connection whose opening is cancelled, or a query on it cancelled twice, is told to close and
+    then abandoned. Its thread may report back to an event loop that is gone.
     """
 
     def __init__(self) -> None:
         self._threads: WeakSet[Thread] = WeakSet()
 
     def connect(self, *args: Any, **options: Any) -> aiosqlite.Connection:
-        """A connection that is not open yet, as `aiosqlite.connect` makes it."""
+        """A connection that is not open yet, as from `aiosqlite.connect`."""
         connection = aiosqlite.connect(*args, **options)
-        thread = connection._thread  # pyright: ignore[reportPrivateUsage] # nothing else tells of its end
-        thread.daemon = True  # as SQLAlchemy has it
+        thread = connection._thread  # pyright: ignore[reportPrivateUsage] # there is no public way
+        thread.daemon = True  # as SQLAlchemy does
         self._threads.add(thread)
         return connection
 
     async def ended(self, *, within: float) -> None:
-        """Return when none runs any more.
+        """Wait for the threads to end.
 
         Args:
-            within: Seconds to wait for each; it lasts longer only if a transaction is left open.
+            within: Seconds to wait for each; only an open transaction keeps one for longer.
         """
         for thread in list(self._threads):
             if thread.is_alive():
@@ -56,9 +56,9 @@ def sqlite_engine(target: URL, *, timeout: float, threads: SqliteThreads) -> Asy
     Args:
         target: Where the file is.
         timeout: Seconds that a transaction waits for its turn to write.
-        threads: Gets to know of each connection.
+        threads: Opens the connections and keeps their threads.
     """
-    # A way that SQLAlchemy has for its `async_creator`, but which also gets what the URL says.
+    # SQLAlchemy's own way to pass an `async_creator`, but this one also gets the URL's arguments.
     arguments = {**_arguments(timeout), "async_creator_fn": threads.connect}
     engine = create_async_engine(target, connect_args=arguments)
     _prepare(engine, on_connect=_enforce_foreign_keys)
@@ -66,10 +66,10 @@ def sqlite_engine(target: URL, *, timeout: float, threads: SqliteThreads) -> Asy
 
 
 def sqlite_migration_engine(target: URL, *, timeout: float) -> AsyncEngine:
-    """Unpooled connections for changing the schema; every transaction is a writing one.
+    """Unpooled connections for changing the schema; every transaction begins as a writing one.
 
-    It sets the write-ahead log, which the file then remembers, and leaves foreign keys off: SQLite
-    alters a table by rebuilding it, and dropping the old one would cascade.
+    They switch on the write-ahead log, which the file then remembers, and leave foreign keys off:
+    SQLite alters a table by rebuilding it, and dropping the old one would cascade.
     """
     engine = create_async_engine(target, poolclass=NullPool, connect_args=_arguments(timeout))
     _prepare(engine, on_connect=partial(_set_write_ahead_log, timeout=timeout))
@@ -77,7 +77,7 @@ def sqlite_migration_engine(target: URL, *, timeout: float) -> AsyncEngine:
 
 
 def _arguments(timeout: float) -> dict[str, Any]:
-    # isolation_level None: the driver begins nothing by itself; `_prepare` does.
+    # isolation_level None: the driver begins no transaction by itself; `_prepare` does.
     return {"isolation_level": None, "timeout": timeout}
 
 
@@ -90,9 +90,9 @@ def _prepare(engine: AsyncEngine, *, on_connect: Callable[[Any], None]) -> None:
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def roll_back(connection: Any, _record: object, _error: object) -> None:
-        # Of a query that was cancelled. A connection that is closed with a statement unfinished
-        # keeps its lock until the garbage collector comes by, and nobody else can write.
-        with suppress(Exception):  # what is told is the error that there was
+        # A query was cancelled. A connection closed with an unfinished statement keeps its lock
+        # until it is garbage-collected, and no other connection can write.
+        with suppress(Exception):  # the original error is the one to report
             connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -113,8 +113,8 @@ def _set_write_ahead_log(cursor: Any, *, timeout: float) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
                 raise
-            # Several processes make the file at once. The pragma does not wait for the others'
-            # locks; the beginning of a transaction does.
+            # Several processes are creating the file at once. The pragma does not wait for the
+            # others' locks; beginning a transaction does.
             cursor.execute("BEGIN IMMEDIATE")
             cursor.execute("ROLLBACK")
         else:

@@ -31,7 +31,7 @@ class StreamRepository:
 
     Guarantees (tests/integration/test_chats_streams.py):
       Fencing    after a claim nothing is written with an older token.
-      Atomicity  a stream is closed and its reply readable in one step, and only once.
+      Atomicity  closing a stream and saving its reply is one step, and happens only once.
     """
 
     def __init__(self, database: Database) -> None:
@@ -40,8 +40,8 @@ class StreamRepository:
     async def claim(self, identity: Identity, stream_id: StreamId) -> Claim:
         """Become the only producer of a stream.
 
-        A closed stream can be claimed too, with a token of its own: its first producer may have
-        died between closing the row and closing the log. A claim counts as a sign of life.
+        A closed stream can be claimed too, with a new token: its producer may have died between
+        closing the row and closing the log. A claim counts as a sign of life.
 
         Raises:
             ChatNotFound: No such stream for this user.
@@ -69,7 +69,7 @@ class StreamRepository:
             )
 
     async def durable_tail(self, identity: Identity, stream_id: StreamId) -> int:
-        """How far the log of an open stream is known to have been durable; 0 if that is unknown.
+        """The newest offset known durable in an open stream's log; 0 if unknown or closed.
 
         Raises:
             ChatNotFound: No such stream for this user.
@@ -80,7 +80,7 @@ class StreamRepository:
     async def is_newest_claim(
         self, identity: Identity, stream_id: StreamId, *, fencing_token: int
     ) -> bool:
-        """Whether nobody has claimed or closed the stream since the claim with this token.
+        """Whether nobody else has claimed or closed the stream since the claim with this token.
 
         Raises:
             ChatNotFound: No such stream for this user.
@@ -107,23 +107,23 @@ class StreamRepository:
     async def checkpoint(
         self, identity: Identity, stream_id: StreamId, *, fencing_token: int, text: str, tail: int
     ) -> None:
-        """Remember the reply so far, in case its producer dies and its log is lost.
+        """Save the reply so far, in case its producer dies and its log is lost.
 
-        Nothing happens if this claim has closed the stream: the reply is kept by then.
+        Nothing happens if this claim has closed the stream: the reply is saved by then.
 
         Args:
             identity: The owner of the chat.
             stream_id: The stream.
             fencing_token: The producer's claim.
-            text: All of the reply so far, without NUL.
-            tail: How far the log is durable, as an offset.
+            text: The whole text of the reply so far, without NUL.
+            tail: The offset up to which the log is durable.
 
         Raises:
             Fenced: Somebody else has claimed or closed the stream since.
             ChatNotFound: No such stream for this user.
         """
         owned = select(ChatRow.key).where(ChatRow.user_id == identity.user_id)
-        # One statement, nothing read: this is the one write that happens all the time.
+        # One statement that reads nothing: this is the one write that happens all the time.
         written = (
             update(StreamRow)
             .where(
@@ -157,21 +157,21 @@ class StreamRepository:
         meta: dict[str, Any] | None = None,
         tail: int | None = None,
     ) -> ChatId | None:
-        """Close a stream and keep its reply. Again with the same token: nothing happens.
+        """Close a stream and save its reply. Repeated with the same token, it does nothing.
 
         Args:
             identity: The owner of the chat.
             stream_id: The stream.
             fencing_token: The producer's claim.
             outcome: How the generation ended.
-            parts: All of the reply, as on the wire, without NUL; None for as much as the database
-                has. If there is nothing, there will be no message.
+            parts: The whole reply, as on the wire, without NUL; None for as much of it as the
+                database has. If there are no parts, there will be no message.
             error_code: Why it failed.
-            meta: What is to be known about the reply, beside the model; None for what is known.
-            tail: How far the log is durable, as an offset; None for as far as is known.
+            meta: How the reply was made, besides the model; None to keep what the database has.
+            tail: The offset up to which the log is durable; None to keep the last one known.
 
         Returns:
-            The chat, when that was its first stream.
+            The chat, if this was its first stream.
 
         Raises:
             Fenced: Somebody else has claimed or closed the stream since.

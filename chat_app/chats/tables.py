@@ -1,8 +1,8 @@
 """The rows behind chats, messages and streams.
 
-Keys: a chat has two names. `id` is the public one, chosen by the client and unique only among the
-chats of its owner: were it unique among all, a collision would tell that somebody else's chat
-exists. `key` is the internal one, which the other tables refer to.
+A chat has two ids. `id` is public, chosen by the client and unique only among its owner's chats: if
+it were unique among all, a collision would reveal that somebody else's chat exists. `key` is
+internal; the other tables refer to it.
 """
 
 from datetime import datetime
@@ -19,11 +19,11 @@ _OPEN = text("outcome IS NULL")
 class ChatRow(SQLModel, table=True):
     """A conversation.
 
-    `active_message_id` is the newest message of the branch that is shown: a leaf of the tree. No
-    foreign key, for the two tables would then refer to each other. `read_at` is what `updated_at`
-    was when the owner last saw the chat. `discarded_at` is set while a chat is put away, to be
-    taken back or removed. `title_by` is who chose the title: `rule`, `model` or `user`.
-    `searchable` is the title as it is searched.
+    `active_message_id` is the newest message of the branch that is shown: a leaf of the tree. It is
+    not a foreign key, because the two tables would then refer to each other. `read_at` is what
+    `updated_at` was when the owner last saw the chat. `discarded_at` is set while a chat is
+    discarded, until it is restored or deleted. `title_by` says what chose the title: `rule`,
+    `model` or `user`. `searchable` is the title in folded form.
     """
 
     __tablename__: ClassVar[Any] = "chat"
@@ -50,9 +50,9 @@ class ChatRow(SQLModel, table=True):
 class MessageRow(SQLModel, table=True):
     """A message of a chat.
 
-    `position` is its place in the order of making: 1, 2, 3 …, over all branches. `parent_id` is
-    what it follows upon; it was made earlier. Null for a message that begins the chat.
-    `searchable` is its text as it is searched.
+    `position` numbers the messages of a chat in order of creation, across all branches: 1, 2, 3 …
+    `parent_id` is the message it follows, an earlier one; null if it begins the chat. `searchable`
+    is its text in folded form.
     """
 
     __tablename__: ClassVar[Any] = "message"
@@ -63,7 +63,7 @@ class MessageRow(SQLModel, table=True):
             ["message.chat_key", "message.id"],
             name="fk_message_parent_id",
         ),
-        # For the foreign key: without it every message that is removed is looked for in all others.
+        # For the foreign key: without it, removing a message would scan all the others.
         Index("ix_message_chat_key_parent_id", "chat_key", "parent_id"),
     )
 
@@ -84,15 +84,15 @@ class MessageRow(SQLModel, table=True):
 class StreamRow(SQLModel, table=True):
     """One generation; open while `outcome` is null.
 
-    `position` numbers the streams of a chat: 1, 2, 3 … Two of them may bear the same time, or
-    times from two machines, so times cannot order them. `tail` is how far the log was durable at
-    the newest checkpoint, as an offset.
+    `position` numbers the streams of a chat: 1, 2, 3 … Their times cannot order them: two streams
+    may have the same time, or times from two machines. `tail` is the offset up to which the log was
+    durable at the newest checkpoint, or when the reply was saved.
     """
 
     __tablename__: ClassVar[Any] = "stream"
     __table_args__ = (
         UniqueConstraint("chat_key", "position", name="uq_stream_chat_key_position"),
-        # At most one open stream in each chat, whatever the code above does.
+        # At most one open stream in each chat, whatever the application does.
         Index(
             "uq_stream_open_chat_key",
             "chat_key",

@@ -1,4 +1,4 @@
-"""The messages of a chat as a tree: paths up, branches down, and what stands where."""
+"""The messages of a chat as a tree: paths up, branches down, and where a new message goes."""
 
 from typing import Any
 
@@ -44,9 +44,9 @@ def path_to(chat_key: str, message_id: str) -> Select[MessageRow]:
 async def add_message(
     session: AsyncSession, chat: ChatRow, message_id: str, *, parent_id: str | None, **content: Any
 ) -> None:
-    """Add a message behind `parent_id` and make its branch the active one.
+    """Add a message after `parent_id` and make its branch the active one.
 
-    The caller has locked the chat, or just made it.
+    The caller has locked the chat, or has just created it.
     """
     newest = select(func.max(MessageRow.position)).where(MessageRow.chat_key == chat.key)
     position = (await session.scalar(newest) or 0) + 1
@@ -70,10 +70,10 @@ async def parent_of_prompt(
     parent_id: MessageId | Place | None,
     edited_id: MessageId | None,
 ) -> str | None:
-    """Behind which message a new prompt goes; None when it begins the chat.
+    """The message that a new prompt follows; None if it begins the chat.
 
     Raises:
-        InvalidRequest: The chat has no such message to put it behind, or no such prompt to edit.
+        InvalidRequest: The chat has no such message to follow, or no such prompt to edit.
     """
     if edited_id is not None:
         edited = await find_message(session, chat, edited_id)
@@ -92,13 +92,13 @@ async def parent_of_prompt(
 async def newest_below(
     session: AsyncSession, chat: ChatRow, message_id: str | None
 ) -> MessageId | None:
-    """The message made last of those that follow upon `message_id`; itself if there is none.
+    """The newest message below `message_id`, which is a leaf; `message_id` if there is none.
 
-    It is a leaf. Without a message to begin from it is the newest of the chat.
+    Given None, it is the newest message of the chat.
     """
     query = select(MessageRow.id, MessageRow.parent_id).where(MessageRow.chat_key == chat.key)
     branch, leaf = {message_id}, message_id
-    # A parent comes before its children in the order of making.
+    # A parent comes before its children in this order.
     for child, parent in await session.execute(query.order_by(col(MessageRow.position))):
         if parent in branch:
             branch.add(child)
@@ -107,7 +107,7 @@ async def newest_below(
 
 
 async def has_children(session: AsyncSession, message: MessageRow) -> bool:
-    """Whether the chat went on behind `message`."""
+    """Whether the chat went on after `message`."""
     query = select(MessageRow.id).where(
         MessageRow.chat_key == message.chat_key, MessageRow.parent_id == message.id
     )
