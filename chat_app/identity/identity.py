@@ -8,6 +8,6 @@ UserId = NewType("UserId", str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A user on whose behalf something is done; every query of the database is scoped by it."""
+    """The user on whose behalf something is done; every database query is scoped to one."""
 
     user_id: UserId

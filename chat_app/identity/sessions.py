@@ -23,12 +23,12 @@ Transaction = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSession:
-    """A session just made: the only moment its token is known to the server.
+    """A session that was just created; the server stores only a hash of its token.
 
     Attributes:
-        identity: Whom the token stands for.
+        identity: The user that the token stands for.
         token: URL-safe text for the cookie.
-        expires_at: From when on the token is refused.
+        expires_at: When the token expires.
     """
 
     identity: Identity
@@ -37,11 +37,11 @@ class NewSession:
 
 
 class Sessions:
-    """Who bears which token.
+    """Creates session tokens and finds the user that each stands for.
 
     Guarantees (tests/integration/test_identity_sessions.py):
       Secrecy  the database holds no token, only its SHA-256; tokens have 256 bits of entropy.
-      Expiry   a token is refused `lifetime` after it was made.
+      Expiry   a token is refused once it is older than `lifetime`.
     """
 
     def __init__(self, transaction: Transaction, *, lifetime: timedelta) -> None:
@@ -54,7 +54,7 @@ class Sessions:
             await session.execute(select(1))
 
     async def create_guest(self) -> NewSession:
-        """Make a user nobody has been before, and a token that stands for them.
+        """Create a new user, and a token that stands for them.
 
         Raises:
             DatabaseUnavailable: The database is away or locked.
@@ -79,10 +79,10 @@ class Sessions:
         )
 
     async def resolve(self, token: str | None) -> Identity:
-        """Whom `token` stands for.
+        """The user that `token` stands for.
 
         Raises:
-            NotAuthenticated: There is no token, nobody has been given it, or it has expired.
+            NotAuthenticated: The token is missing, unknown or expired.
             DatabaseUnavailable: The database is away or locked.
         """
         if not token:
@@ -98,5 +98,5 @@ class Sessions:
 
 def _hash(token: str) -> str:
     """SHA-256 in hex. Unsalted on purpose: a token of 256 random bits cannot be guessed."""
-    # A cookie is whatever a client sends, so it may hold what UTF-8 cannot encode.
+    # A client can send anything as a cookie, even what UTF-8 cannot encode.
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

@@ -7,7 +7,7 @@ from sqlmodel import Field, SQLModel
 
 
 class UserRow(SQLModel, table=True):
-    """Somebody who owns chats."""
+    """A user, who owns chats."""
 
     __tablename__: ClassVar[Any] = "user"
 
@@ -18,7 +18,7 @@ class UserRow(SQLModel, table=True):
 class LoginSessionRow(SQLModel, table=True):
     """A browser that may act as a user.
 
-    Holds only the SHA-256 of the cookie's token: who reads this table can impersonate nobody.
+    Holds only the SHA-256 of the cookie's token: reading this table does not allow impersonation.
     """
 
     __tablename__: ClassVar[Any] = "login_session"
