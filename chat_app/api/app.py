@@ -14,18 +14,18 @@ from chat_app.api.origins import OriginGuard
 
 
 def create_api(*, max_body_bytes: int, allowed_origins: Collection[str]) -> FastAPI:
-    """The routes; `app.state.api` must be set before the first request.
+    """Create the API; `app.state.api` must be set before the first request.
 
     Args:
-        max_body_bytes: The longest request.
-        allowed_origins: Pages of other hosts that may send requests.
+        max_body_bytes: The longest request body.
+        allowed_origins: Origins on other hosts whose pages may send requests.
     """
     app = DocumentedAPI(
         title="Chat", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
     )
     for router in _ROUTERS:
         app.include_router(router)
-    # Behind these routes lies the page, which would answer for whatever they do not know.
+    # The page is mounted behind these routes, and would answer any path they do not know.
     app.add_api_route("/api/{path:path}", _unknown, methods=_METHODS, include_in_schema=False)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     app.add_middleware(OriginGuard, allowed=allowed_origins)

@@ -1,6 +1,6 @@
-"""No request makes the server hold more than it has to.
+"""Limits how much of a request body the server holds.
 
-FastAPI has a limit of its own (`max_body_size`), which answers a declared length in plain text.
+FastAPI's own limit (`max_body_size`) answers an excessive declared length in plain text.
 """
 
 from starlette.exceptions import HTTPException
@@ -11,7 +11,7 @@ from chat_app.errors import PromptTooLarge
 
 
 class BodyLimit:
-    """Answers 413 as soon as a body is longer than allowed, whatever its headers said."""
+    """Answers 413 as soon as a body is longer than allowed, whatever its headers say."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app = app
@@ -25,7 +25,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"")
-        # As text: Python refuses to read numbers of thousands of digits.
+        # Compared as text: Python refuses to parse numbers of thousands of digits.
         digits = declared.lstrip(b"0") if declared.isdigit() else b""
         if (len(digits), digits) > self._max_digits:
             await answer(413, PromptTooLarge.code, self._text)(scope, receive, send)

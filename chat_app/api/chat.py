@@ -1,4 +1,4 @@
-"""The resumable chat stream: what can be asked, send and its kin, resume, stop."""
+"""The resumable chat stream: list models, send, resume, stop."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ router = APIRouter(route_class=CallerRoute)
 
 
 class Models(BaseModel):
-    """What can answer; `default` does, unless a request names another one as its `model`."""
+    """The models that can answer; `default` does, unless a request's `model` names another."""
 
     models: list[str]
     default: str
@@ -73,7 +73,7 @@ async def _begin(request: ChatRequest, caller: Identity, api: Api) -> Turn:
     if request.action == "continue" or prompt is None:
         return await api.turns.continue_(caller, chat_id=request.id, message_id=request.reply_id)
     message_id, edited_id = prompt.id, prompt.edited_id
-    if message_id == edited_id:  # the AI SDK says so of any prompt, whether it is an edit or not
+    if message_id == edited_id:  # the AI SDK sends this with any prompt, whether an edit or not
         known = await _known_prompt(prompt, request.id, caller, api)
         if known is None:
             edited_id = None
@@ -116,7 +116,7 @@ async def resume(
     chat_id: Annotated[Id, Query(alias="chatId")],
     gzip: GzipSent = False,
 ) -> Response:
-    """Go on with the chat's newest stream: replay behind the cursor, then live to the end."""
+    """Resume the chat's newest stream: replay what follows the cursor, then live to the end."""
     resumed = await api.turns.resume(
         caller, chat_id, after=cursor.after, stream_id=cursor.stream_id
     )
@@ -140,7 +140,7 @@ async def resume(
 async def resume_open(
     chat_id: Id, caller: Caller, api: Parts, cursor: CursorSent, wait: WaitSent
 ) -> Response:
-    """The AI SDK's way to resume: from the beginning, and 204 when nothing is being answered."""
+    """Resume the AI SDK's way: from the beginning, and 204 when no answer is in progress."""
     try:
         resumed = await api.turns.resume(
             caller, chat_id, after=cursor.after, stream_id=cursor.stream_id
@@ -148,7 +148,7 @@ async def resume_open(
     except ChatNotFound:
         if cursor.after is not None:
             raise
-        # A chat begins with its first prompt, and its page asks before that.
+        # A chat exists from its first prompt on, and its page asks before that.
         return Response(status_code=204)
     if resumed is None or (resumed.follower is None and cursor.after is None):
         return Response(status_code=204)
@@ -158,7 +158,7 @@ async def resume_open(
 
 
 class Stopping(BaseModel):
-    """A stop on its way; `cursor` is the newest offset when it was asked for."""
+    """A stop on its way to the producer; `cursor` is the newest offset when it was requested."""
 
     stream_id: str
     cursor: int
@@ -171,7 +171,7 @@ class Stopping(BaseModel):
     responses={**NOTHING, **refusals(ChatNotFound, LogUnavailable, path=True, write=True)},
 )
 async def stop(chat_id: Id, caller: Caller, api: Parts) -> Stopping | Response:
-    """End the answer and keep what there is. 204 when nothing is being answered."""
+    """Stop the answer and keep what there is of it. 204 when no answer is in progress."""
     stopping = await api.turns.stop(caller, chat_id)
     if stopping is None:
         return Response(status_code=204)

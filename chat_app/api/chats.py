@@ -24,7 +24,7 @@ class _Shape(BaseModel):
 
 
 class ChatLine(_Shape):
-    """A chat as a line of a list; `answering`: whether a stream is open in it."""
+    """A chat as a line of the list; `answering` tells whether a stream is open in it."""
 
     id: str
     title: str
@@ -34,14 +34,14 @@ class ChatLine(_Shape):
 
 
 class ChatLines(_Shape):
-    """A page of the list; `next` is the `before` of the page that follows, null at the last one."""
+    """A page of the list; `next` is the `before` for the next page, null on the last one."""
 
     chats: list[ChatLine]
     next: str | None
 
 
 class ChatMessage(_Shape):
-    """A message, as the AI SDK has it, and its place in the tree."""
+    """A message in the AI SDK's form, with its place in the tree."""
 
     id: str
     role: Role
@@ -66,10 +66,10 @@ class ChatMessage(_Shape):
 
 
 class WholeChat(_Shape):
-    """A chat with all its messages, which are a tree.
+    """A chat with all its messages, which form a tree.
 
-    `activePath` names those of the branch that is shown, from its beginning; `openStreamId` is the
-    stream that is answering, if one is.
+    `activePath` lists the ids of the branch that is shown, from its beginning; `openStreamId` is
+    the stream of the answer in progress, if there is one.
     """
 
     id: str
@@ -117,7 +117,7 @@ async def list_chats(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     before: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
 ) -> ChatLines:
-    """The caller's chats, the one with the latest turn first."""
+    """The caller's chats, latest turn first."""
     return ChatLines.model_validate(
         await api.chats.list_chats(caller, limit=limit, before=before or None)
     )
@@ -147,7 +147,7 @@ async def change_chat(chat_id: Id, change: ChatChange, caller: Caller, api: Part
     responses=refusals(ChatNotFound, LogUnavailable, path=True, write=True),
 )
 async def delete_chat(chat_id: Id, caller: Caller, api: Parts) -> None:
-    """Remove a chat with everything in it; what is being answered in it is stopped."""
+    """Delete a chat with everything in it; an answer in progress is stopped."""
     await api.upkeep.delete(caller, chat_id=chat_id)
 
 
@@ -162,7 +162,7 @@ async def export_chat(
     api: Parts,
     as_format: Annotated[Format, Query(alias="format")] = "markdown",
 ) -> Response:
-    """A chat as a file: the branch that is shown as Markdown, or all of it as JSON."""
+    """A chat as a file: the branch that is shown, as Markdown, or the whole chat, as JSON."""
     chat = await api.chats.read_chat(caller, ChatId(chat_id))
     if as_format == "json":
         text = WholeChat.of(chat).model_dump_json(by_alias=True, indent=2)

@@ -1,4 +1,4 @@
-"""What OpenAPI says of each route beyond its types: every status, every code, every header."""
+"""What OpenAPI says about each route beyond its types: every status, every code, every header."""
 
 from collections import defaultdict
 from typing import Any
@@ -52,24 +52,24 @@ def refusals(
     """All errors of a route, for its `responses`.
 
     Args:
-        kinds: What it can raise, beside what every route can.
-        query: It has parameters that can be wrong.
+        kinds: The errors it can raise, besides those that every route can.
+        query: It has query parameters that can be invalid.
         body: It takes JSON.
-        path: Its address has an id.
-        write: It changes something, so a page of another site may not call it.
+        path: Its path contains an id.
+        write: It changes something, so another site's page may not call it.
         anybody: It needs no identity.
     """
     codes: defaultdict[int, set[str]] = defaultdict(set)
     for kind in (*(_ANY_ROUTE if anybody else _FOR_CALLERS), *kinds):
         codes[STATUS.get(kind, 500)].add(kind.code)
-    codes[413].add(HTTP_CODES[413])  # whatever the route makes of it, a body has a longest length
+    codes[413].add(HTTP_CODES[413])  # any request may have a body, even if the route ignores it
     if query:
         codes[400].add(errors.InvalidRequest.code)
     if body:
         codes[400].add(HTTP_CODES[400])
         codes[422].add(errors.InvalidRequest.code)
     if path:
-        codes[404].add(HTTP_CODES[404])  # an id with a slash is another address
+        codes[404].add(HTTP_CODES[404])  # an id with a slash makes another path
         codes[422].add(errors.InvalidRequest.code)
     if write:
         codes[403].add(errors.ForbiddenOrigin.code)
@@ -97,10 +97,10 @@ def _refusal(status: int, codes: set[str]) -> dict[str, Any]:
 
 
 class DocumentedAPI(FastAPI):
-    """Says what its routes answer, and not what FastAPI assumes they do."""
+    """Documents what its routes answer, not what FastAPI assumes they do."""
 
     def openapi(self) -> dict[str, Any]:
-        """The schema, without the answer to a wrong request that FastAPI has and we replace."""
+        """The schema, without FastAPI's own response to an invalid request, which we replace."""
         schema = super().openapi()
         for methods in schema["paths"].values():
             for operation in methods.values():

@@ -1,4 +1,4 @@
-"""What there is behind a cursor, as a response: live, polled, as the stored message, or nothing."""
+"""Responds with what follows a cursor: live, polled, as the stored message, or nothing."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -19,7 +19,7 @@ from chat_app.streams.model import StreamId
 from chat_app.turns import Resumed
 
 LONGEST_WAIT = 60
-"""Seconds; what is longer is cut by most proxies."""
+"""Seconds; most proxies cut longer requests."""
 
 _END = "end"
 _MARK_END = b"id: end\n\n"
@@ -31,7 +31,7 @@ class Cursor:
 
     Attributes:
         after: The offset of the last event it has; None if it has none and wants the message.
-        at_end: It was given a whole message, so it has everything of the stream that made it.
+        at_end: It was sent the whole message, so it has everything from the stream that made it.
         stream_id: The stream of that event; None if the client does not say.
     """
 
@@ -89,7 +89,7 @@ async def _one_of_the_viewers(caller: Caller, api: Parts) -> AsyncGenerator[None
 
 
 VIEWS = [Depends(_one_of_the_viewers)]
-"""The `dependencies` of a route that lets somebody follow an answer."""
+"""The `dependencies` of a route that lets a viewer follow an answer."""
 
 CursorSent = Annotated[Cursor, Depends(_cursor)]
 WaitSent = Annotated[timedelta | None, Depends(_wait)]
@@ -106,12 +106,12 @@ def deliver(
     """Answer with what follows the cursor.
 
     Args:
-        resumed: Where the client goes on.
+        resumed: The chat's stream, from where the client continues.
         api: The parts behind the routes.
-        cursor: What a client that comes back has already. Has it everything, then it is told
-            that nothing will follow: by the status 204, at which an `EventSource` stops for good.
+        cursor: What a returning client already has. If that is everything, it gets status 204,
+            which says that nothing will follow: an `EventSource` then stops for good.
         wait: Answer with a whole body within this time.
-        gzip: Compress what is sent as it comes.
+        gzip: Compress live events as they are sent.
     """
     headers = {"x-stream-id": resumed.stream_id}
     follower = resumed.follower
@@ -125,7 +125,7 @@ def deliver(
     return sse.EventStream(
         follower,
         heartbeat=api.heartbeat,
-        # So that a client knows which silence means that the connection is dead.
+        # So that a client knows how long a silence means a dead connection.
         headers={**headers, "x-heartbeat": f"{api.heartbeat.total_seconds():g}"},
         viewers=api.viewers,
         lifetime=api.lifetime,
@@ -143,8 +143,8 @@ def _has_all(resumed: Resumed, cursor: Cursor) -> bool:
 def _append_message(reply: Message) -> bytes:
     """A finished reply as one event, for a client that asked for the chat's newest message.
 
-    It has no offset: the log, with all offsets, may be gone. What follows it is an id without
-    an event. An `EventSource` keeps it, comes back with it after the end, and is told to stop.
+    It has no offset: the log, with all offsets, may be gone. An id without an event follows it. An
+    `EventSource` keeps that id, comes back with it after the end, and is told to stop.
     """
     message = {
         "id": reply.id,

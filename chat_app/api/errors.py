@@ -1,4 +1,4 @@
-"""Every error as the one shape clients see: `{"code", "message"}`, and its HTTP status."""
+"""Every error in the one shape that clients see, `{"code", "message"}`, and its HTTP status."""
 
 import logging
 import math
@@ -35,15 +35,15 @@ STATUS: Mapping[type[errors.ChatAppError], int] = {
     errors.DatabaseUnavailable: 503,
     errors.InvalidSettings: 500,
 }
-"""The HTTP status of each error; subclasses only: the branches of the tree are never raised."""
+"""The HTTP status of each error; those that only group others are never raised."""
 
 HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
-    400: "invalid_json",  # FastAPI's own, and its only one: a body that is not even UTF-8
+    400: "invalid_json",  # the only 400 that FastAPI raises itself: a body that is not even UTF-8
     413: "prompt_too_large",
 }
-"""The codes of what the framework refuses by itself."""
+"""The codes for what the framework itself refuses."""
 
 
 def add_error_handlers(api: FastAPI) -> None:
@@ -67,7 +67,7 @@ async def _on_chat_app_error(_request: Request, error: Exception) -> JSONRespons
     wait = getattr(error, "retry_after", None)
     headers: dict[str, str] = {}
     if isinstance(wait, timedelta):
-        # Readable for a page of another, allowed origin too.
+        # So that a page of another, allowed origin can read it too.
         headers["access-control-expose-headers"] = "retry-after"
         headers["retry-after"] = str(math.ceil(wait.total_seconds()))
     more = {"stream_id": error.stream_id} if isinstance(error, errors.TurnInProgress) else {}

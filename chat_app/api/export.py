@@ -29,7 +29,7 @@ _SPEAKERS = {"user": "Question", "assistant": "Answer"}
 
 
 def markdown(chat: Chat) -> str:
-    """The branch that is shown; what models and people wrote is Markdown and stays as it is."""
+    """The branch that is shown; what people and models wrote is already Markdown and is kept."""
     return "\n\n".join([f"# {chat.title}", *map(_section, chat.active_path)]) + "\n"
 
 
@@ -41,7 +41,7 @@ def _section(message: Message) -> str:
 
 
 def as_file(text: str, kind: Format, *, title: str) -> Response:
-    """`text` as a download that is named after the chat."""
+    """`text` as a download named after the chat."""
     content_type, extension = _KINDS[kind]
     # RFC 6266: the plain name for old clients, the encoded one for all others.
     name = f"filename=\"chat.{extension}\"; filename*=UTF-8''{quote(title, safe='')}.{extension}"

@@ -1,10 +1,10 @@
-"""What a request to `POST /api/chat` may look like: the short form, and that of the AI SDK.
+"""The two forms of a request to `POST /api/chat`: a short one, and the AI SDK's.
 
     short     {id, message, trigger?, messageId?, model?}
     AI SDK    {id, messages, trigger, messageId?, model?}   as `DefaultChatTransport` sends it
 
-Of `messages` only the last one is read, and of that only its id, its role and its text: what was
-said before is what the server has stored. `messageId` names the message that the trigger is about.
+Only the last of `messages` is read, and only its id, role and text: what was said before is what
+the server has stored. `messageId` names the message that the trigger is about.
 """
 
 from dataclasses import dataclass
@@ -31,30 +31,30 @@ _MOST_PARTS = 1000
 
 Trigger = Literal["submit-message", "regenerate-message", "continue-message"]
 
-_EDITS = UUID("5f0e9a3c-6b1d-5c55-9a58-0c8b6e1f7a21")  # any constant; it makes the ids ours
+_EDITS = UUID("5f0e9a3c-6b1d-5c55-9a58-0c8b6e1f7a21")  # an arbitrary namespace for derived ids
 
 
 class TextPart(BaseModel):
-    """A piece of a prompt."""
+    """A text part."""
 
     type: Literal["text"]
     text: str
 
 
 class OtherPart(BaseModel):
-    """A part that is not text: passed over."""
+    """A part that is not text; ignored."""
 
     type: str
 
 
-# Else each wrong part is an error of its own: a body of zeros would make millions of them.
+# Fails fast: otherwise each wrong part is its own error, and a body of zeros makes millions.
 SentParts = Annotated[list[TextPart | OtherPart], FailFast(), Field(max_length=_MOST_PARTS)]
 
 
 class SentMessage(BaseModel):
-    """A message a client sends. The id of a prompt is made by the client.
+    """A message from a client, which chooses the ids of prompts.
 
-    The same one again is the same turn.
+    A prompt sent again with the same id is the same turn.
     """
 
     id: Id
@@ -69,7 +69,7 @@ class SentMessage(BaseModel):
 
 
 def _last(messages: object) -> object:
-    """The last of some messages: nobody looks at the others, so they can be anything."""
+    """The last of the messages: the others are never read, so they can be anything."""
     return cast("list[object]", messages)[-1:] if isinstance(messages, list) else messages
 
 
@@ -93,8 +93,8 @@ class Prompt:
     """A prompt as it was sent.
 
     Attributes:
-        id: The id its message will have, unless it is an edit under the old one's id.
-        edited_id: The prompt it may replace; the server knows whether it does.
+        id: The id its message will have, unless it is an edit sent under the old prompt's id.
+        edited_id: The prompt it may replace; the server decides whether it does.
     """
 
     id: str
@@ -103,10 +103,9 @@ class Prompt:
 
 
 class ChatRequest(BaseModel):
-    """Send, edit, regenerate or continue, in the chat `id`; an unknown one is a new chat.
+    """Send, edit, regenerate or continue in the chat `id`; an unknown id begins a new chat.
 
-    Exactly one of `message` and `messages` is needed for a prompt; to regenerate or to continue,
-    neither is.
+    A prompt needs `message` or `messages`, not both; regenerating or continuing needs neither.
     """
 
     model_config = ConfigDict(
@@ -143,7 +142,7 @@ class ChatRequest(BaseModel):
 
     @property
     def action(self) -> Literal["send", "regenerate", "continue"]:
-        """What is asked for: to go on with the last message if that is a reply."""
+        """The requested action; `continue` if the last message is a reply."""
         if self.trigger == "regenerate-message":
             return "regenerate"
         if self.trigger == "continue-message" or self.prompt is None:
@@ -168,8 +167,8 @@ class ChatRequest(BaseModel):
 
 
 def edit_id(edited_id: str, text: str) -> str:
-    """The id of a prompt that replaces `edited_id`, for a client that goes on using the old one.
+    """The id of a prompt that replaces `edited_id`, for a client that keeps using the old id.
 
-    The same edit, sent again, has the same id and is the same turn.
+    The same edit sent again gets the same id, so it is the same turn.
     """
     return uuid5(_EDITS, f"{edited_id}\n{text}").hex

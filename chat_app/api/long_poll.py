@@ -1,6 +1,6 @@
-"""A stream in whole responses, for proxies that hold a body back until its end, or cut long ones.
+"""A stream in whole responses, for proxies that hold a body back until its end or cut a long one.
 
-A client asks again from its cursor until the body holds `data: [DONE]`.
+The client asks again from its cursor until a body contains `data: [DONE]`.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from chat_app.streams import frame
 from chat_app.streams.follower import Follower
 
 _GATHERING = 0.25
-"""Seconds the first event waits for others: a request for each would be refused as too many."""
+"""Seconds the first event waits for others: one request per event would exceed the rate limit."""
 
 
 class LongPoll(EventStream):
-    """The next events as a body of known length; empty when there were none in time.
+    """The next events as a body of known length; empty if none came in time.
 
-    The frames are those of an `EventStream` behind the same cursor, and `data: [DONE]` follows
-    them if and only if the stream is closed and all of it was sent.
+    The frames are those of an `EventStream` from the same cursor, and `data: [DONE]` follows them
+    if and only if the stream is closed and all of it was sent.
 
     Args:
-        follower: Where the viewer is in the stream.
+        follower: The viewer's position in the stream.
         wait: The longest time to wait for an event.
         headers: Further headers.
-        viewers: Counts it among those that are broken off when the server goes.
+        viewers: Breaks the response off when the server goes away.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Which pages may open a websocket or change anything.
 
-What another site's page has the browser send acts on the visitor's cookie, or replaces it.
+A request that another site's page makes the browser send uses the visitor's cookie, or replaces it.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -17,7 +17,7 @@ OriginCheck = Callable[[str | None, Mapping[str, Any]], bool]
 
 
 def origin_check(allowed: Collection[str]) -> OriginCheck:
-    """A check that passes the server's own pages, under whatever name it is reached, and `allowed`.
+    """A check that passes `allowed` and the server's own pages, under any name it is reached by.
 
     The name is what the browser put into `Host`, or what a proxy in front says it was: a page
     cannot forge either.
@@ -25,7 +25,7 @@ def origin_check(allowed: Collection[str]) -> OriginCheck:
 
     def may_connect(origin: str | None, environ: Mapping[str, Any]) -> bool:
         if origin is None or origin in allowed:
-            return True  # no origin: not a browser, so nobody's cookies are borrowed
+            return True  # no origin: not a browser, so no visitor's cookies are abused
         own = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", ""))
         page = _host(origin)
         return page != "" and page == own.split(",")[0].strip()
@@ -34,11 +34,11 @@ def origin_check(allowed: Collection[str]) -> OriginCheck:
 
 
 class OriginGuard:
-    """Answers 403 to what another site's page sends to the API, before anything happens.
+    """Answers 403 to writes that another site's page sends to the API, before they take effect.
 
-    Reading is left to CORS, which keeps the answer from such a page. Writing is not: a form that
-    submits itself is sent without asking, and `POST /api/session` would replace the visitor's
-    cookie, which SameSite has withheld, by that of a new guest.
+    Reads are left to CORS, which keeps the answer from such a page. Writes are not: a form that
+    submits itself is sent without a preflight, and `POST /api/session` would replace the visitor's
+    cookie, which SameSite has withheld, with that of a new guest.
     """
 
     def __init__(self, app: ASGIApp, *, allowed: Collection[str]) -> None:
@@ -46,7 +46,7 @@ class OriginGuard:
         self._may_call = origin_check(allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is of the server's own or an allowed page, or of no page at all."""
+        """Pass on reads, and writes from an own or allowed page or from no page at all."""
         guarded = scope["type"] == "http" and scope["path"].startswith("/api/")
         if (
             guarded
@@ -71,7 +71,7 @@ _FOREIGN = "this page may not call here; ALLOWED_ORIGINS names those of other ho
 
 
 def _host(origin: str) -> str:
-    """Name and port of an origin; "" if it has none, as that of a sandboxed frame: `null`."""
+    """The host and port of an origin; "" if it has none, like a sandboxed frame's `null`."""
     try:
         return urlsplit(origin).netloc
     except ValueError:

@@ -1,4 +1,4 @@
-"""A response that is compressed on its way, and never waits for more to compress."""
+"""Compresses a response as it is sent, without ever waiting for more to compress."""
 
 import zlib
 from collections.abc import Awaitable
@@ -6,14 +6,14 @@ from collections.abc import Awaitable
 from starlette.types import Message, Send
 
 _GZIP, _WINDOW_BITS, _MEMORY_LEVEL = 16, 12, 4
-"""A window of 4 KB and 24 KB of memory for each response: events resemble the ones just before."""
+"""A window of 4 KB and 24 KB of memory per response: an event resembles the ones just before it."""
 
 
 def packed(send: Send) -> Send:
-    """`send` for a body in gzip.
+    """`send` for a body that is to be compressed with gzip.
 
-    Each piece can be unpacked as soon as it is there. Most of a small event is what every event
-    has: a stream of words takes less than half of its bytes, for 3 µs of CPU per event.
+    Each piece can be unpacked as soon as it arrives. Most of a small event is the same in every
+    event: a stream of words shrinks to less than half its size, for 3 µs of CPU per event.
     """
     pack = zlib.compressobj(1, zlib.DEFLATED, _GZIP + _WINDOW_BITS, _MEMORY_LEVEL)
 

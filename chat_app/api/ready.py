@@ -16,7 +16,7 @@ router = APIRouter()
     responses={204: {"description": "It could."}, **refusals(LogUnavailable, anybody=True)},
 )
 async def ready(api: Parts) -> Response:
-    """204 if a prompt would be taken; 503 while store or database are away, or the server leaves."""
+    """204 if a prompt would be taken; 503 if the store or database is away or the server leaves."""
     await api.turns.ready()
     await api.sessions.ping()
     return Response(status_code=204)

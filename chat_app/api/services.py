@@ -15,10 +15,10 @@ from chat_app.upkeep import Upkeep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The opened parts behind the routes, and what was set for them.
+    """The opened parts behind the routes, and their settings.
 
     Attributes:
-        lifetime: Of a viewer's connection; None for one that may last.
+        lifetime: How long a viewer's connection may last; None for any time.
     """
 
     sessions: Sessions

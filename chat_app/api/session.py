@@ -27,14 +27,14 @@ async def _known(request: Request) -> Identity:
 
 
 class CallerRoute(APIRoute):
-    """A route for those who bear an identity.
+    """A route for callers with an identity.
 
-    They are asked for it, and counted, before the body is read: FastAPI reads and parses it before
-    any dependency, and megabytes from nobody would hold up everybody.
+    The caller is identified, and the request counted, before its body is read: FastAPI reads and
+    parses it before any dependency, and megabytes from unknown callers would hold up all others.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The route's handler behind that question."""
+        """The route's handler, behind that check."""
         handle = super().get_route_handler()
 
         async def handle_known(request: Request) -> Response:
@@ -51,7 +51,7 @@ async def _caller(request: Request) -> Identity:
 _CALLER = "chat_app.caller"
 
 Caller = Annotated[Identity, Depends(_caller)]
-"""The identity the request bears, in a `CallerRoute`.
+"""The identity that a request to a `CallerRoute` bears.
 
 The route raises `NotAuthenticated` and `RateLimited`.
 """
@@ -65,19 +65,19 @@ class Session(BaseModel):
 
 @router.post("/api/session", responses=refusals(write=True, anybody=True))
 async def begin_session(request: Request, response: Response, api: Parts) -> Session:
-    """Make a guest if the request bears no identity, and set the cookie that bears it."""
+    """Create a guest if the request bears no identity, and set the guest's cookie."""
     try:
         known = await _known(request)
         return Session(user_id=known.user_id)
     except NotAuthenticated:
-        # The address of the connection: what a proxy says of its clients, anybody could say.
+        # The connection's own address: a header in which a proxy names its client can be forged.
         await api.rates.guest(request.client.host if request.client else "")
         new = await api.sessions.create_guest()
     response.set_cookie(
         api.session_cookie,
         new.token,
         max_age=int(api.session_lifetime / timedelta(seconds=1)),
-        httponly=True,  # no script can read it, so none can carry it away
+        httponly=True,  # no script can read it, so none can steal it
         samesite="lax",  # withheld from other sites' requests; OriginGuard refuses those
         secure=api.secure_cookies or request.url.scheme == "https",
         path="/",

@@ -23,7 +23,7 @@ HEADERS = {
     "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",
     "x-vercel-ai-ui-message-stream": "v1",
-    # What a page of another, allowed origin may read beside the body.
+    # What a page of another, allowed origin may read besides the body.
     "access-control-expose-headers": "x-stream-id, x-heartbeat",
 }
 
@@ -32,11 +32,11 @@ _COME_BACK = timedelta(seconds=1)
 
 
 class ServerGoesAway(Exception):
-    """Ends a response that is not complete; its client comes back."""
+    """Ends a response that is incomplete; its client comes back."""
 
 
 class Viewers:
-    """The responses under way in this process.
+    """The responses in progress in this process.
 
     Args:
         most: How many one user may have; 0 for any number.
@@ -46,14 +46,14 @@ class Viewers:
         self._sending: set[asyncio.Future[None]] = set()
         self._leaving = False
         self._most = most
-        self._of = Counter[UserId]()  # requests whose response may be one of these, by user
+        self._of = Counter[UserId]()  # requests that may have one of these responses, by user
 
     @contextmanager
     def one_of(self, identity: Identity) -> Generator[None]:
         """Count a request until its response has ended.
 
         Raises:
-            RateLimited: The user has as many as one may have.
+            RateLimited: The user already has as many as are allowed.
         """
         user = identity.user_id
         if self._most and self._of[user] >= self._most:
@@ -68,14 +68,14 @@ class Viewers:
                 del self._of[user]
 
     def add(self, sending: "asyncio.Future[None]") -> None:
-        """Count a response until it ends; one that comes too late is broken off at once."""
+        """Keep track of a response until it ends; one that comes too late is broken off at once."""
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
         if self._leaving:
             sending.cancel()
 
     def break_off(self) -> None:
-        """Break all of them, without the chunk that would say they were complete."""
+        """Break off every response, without the chunk that would mark it as complete."""
         self._leaving = True
         for sending in list(self._sending):
             sending.cancel()
@@ -88,10 +88,10 @@ class EventStream(Response):
     If the stream breaks, so does the connection: clients take a clean end for success.
 
     Args:
-        follower: Where the viewer is in the stream.
-        heartbeat: A comment is sent when there was nothing else for this long.
+        follower: The viewer's position in the stream.
+        heartbeat: The longest silence before a comment is sent.
         headers: Further headers.
-        viewers: Counts it among those that are broken off when the server goes.
+        viewers: Breaks the response off when the server goes away.
         lifetime: The connection is broken off after this long, between two events; None for never.
         gzip: Whether the viewer wants the body compressed.
     """
@@ -113,21 +113,21 @@ class EventStream(Response):
         self._viewers = viewers or Viewers()
         self._lifetime = lifetime
         self._gzip = gzip
-        self._started = False  # the status is sent
+        self._started = False  # whether the status has been sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the end; what is not sent when the viewer leaves stays in the log.
+        """Send until the end; what is still unsent when the viewer leaves stays in the log.
 
         Raises:
-            LogUnavailable: The server went away before there was anything to break off.
+            LogUnavailable: The server went away before the response had begun.
         """
         try:
             await self._deliver(receive, packed(send) if self._gzip else send)
         except ServerGoesAway as gone:
             if not self._started:
                 raise LogUnavailable("the server goes away") from gone
-            # To return with an incomplete body breaks the connection as an error does, but leaves
-            # no trace in the server's log: that a viewer has to come back is no trouble.
+            # Returning with an incomplete body breaks the connection as an error would, but without
+            # a trace in the server's log: a viewer that has to come back is not a problem.
 
     async def _deliver(self, receive: Receive, send: Send) -> None:
         sending = asyncio.ensure_future(self._send(send))
@@ -164,11 +164,11 @@ class EventStream(Response):
 
 
 class _Wire:
-    """The way of events to one viewer that is up to date: no task, no timer and no queue each.
+    """Sends events to one viewer that is up to date, with no task, timer or queue per event.
 
     What a flush has made durable is sent from within that flush. The server's `send` is stepped
-    once; usually that is all it takes. If the server holds it back, because the viewer is slow,
-    the viewer's own task waits for it, and meanwhile the log keeps what follows.
+    once, which is usually all it takes. If the server holds it back because the viewer is slow, the
+    viewer's own task waits for it, and meanwhile the log keeps what follows.
     """
 
     def __init__(
@@ -179,11 +179,11 @@ class _Wire:
         self._loop = asyncio.get_running_loop()
         self._interval = heartbeat.total_seconds() / 2
         self._until = math.inf if lifetime is None else self._loop.time() + lifetime.total_seconds()
-        self._quiet = True  # nothing was sent since the last look
+        self._quiet = True  # nothing was sent since the last beat
         self._back: asyncio.Future[Awaitable[None] | None]  # set when the task is needed
 
     async def follow(self) -> None:
-        """Send what comes, until it takes a task to go on: a slow viewer, a lag, or the end."""
+        """Send what comes until the viewer's task is needed: a slow viewer, a lag, or the end."""
         self._back = self._loop.create_future()
         timer = self._loop.call_later(self._interval, self._beat)
         self._timer = timer
@@ -208,7 +208,7 @@ class _Wire:
             self._back.set_result(None)
 
     def check_age(self) -> None:
-        """Raise `ServerGoesAway` if the connection has lasted long enough."""
+        """Raise `ServerGoesAway` if the connection has reached its lifetime."""
         if self._loop.time() >= self._until:
             raise ServerGoesAway
 
@@ -224,20 +224,20 @@ class _Wire:
         self._timer = self._loop.call_later(self._interval, self._beat)
 
     def _step(self, data: bytes) -> None:
-        """Send without waiting, or leave the waiting to the task."""
+        """Send without waiting, or leave the waiting to the viewer's task."""
         try:
             steps = iter(self._send(_body(data)).__await__())
             held = next(steps)
         except StopIteration:
             return
-        except Exception as error:  # noqa: BLE001 # of the server: the viewer's task raises it
+        except Exception as error:  # noqa: BLE001 # the server's: the viewer's task raises it
             self._back.set_exception(error)
         else:
             self._back.set_result(_Rest(held, steps))
 
 
 class _Rest(Awaitable[None]):
-    """An awaitable that was stepped once already and yielded `held`."""
+    """The rest of an awaitable that was stepped once and yielded `held`."""
 
     def __init__(self, held: Any, steps: Any) -> None:
         self._held = held
