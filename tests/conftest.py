@@ -1,4 +1,4 @@
-"""What every tier of the tests shares."""
+"""Fixtures that all tiers of tests share."""
 
 import tempfile
 from collections import Counter
@@ -28,7 +28,7 @@ _CHROMIUM_FLAGS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the quick tiers first, and the browser last: it keeps an event loop of its own running."""
+    """Run the quick tiers first and the browser last: it leaves an event loop running."""
     ids = Counter(item.nodeid for item in items)
     if twice := [name for name, times in ids.items() if times > 1]:
         msg = f"tests of one name, of which only one would run: {', '.join(twice)}"
@@ -44,19 +44,19 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def blockbuster() -> Iterator[BlockBuster]:
-    """Fail the test in which our code, or what it calls, blocks the event loop."""
+    """Fail any test in which the application, or code it calls, blocks the event loop."""
     with blockbuster_ctx("chat_app") as active:
         for function in active.functions.values():
-            # The client of Redis looks its own version up on the disk for each connection it
-            # makes. The log passes it in; Docket's connections cannot be given it.
+            # redis-py reads its own version from disk for each new connection. The log passes the
+            # version in; Docket has no way to.
             function.can_block_in("redis/utils.py", "get_lib_version")
         yield active
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """One real Redis for the whole run; who wants to break one starts another."""
-    # Not pytest's tmp_path: the name of a Unix socket must be short.
+    """One real Redis for the whole run; a test that breaks Redis starts its own."""
+    # Not pytest's tmp_path: the path of a Unix socket must be short.
     with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
         server = RedisServer(folder=Path(folder))
         server.start()
@@ -76,7 +76,7 @@ def redis_url(redis_server: RedisServer) -> str:
 
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[RedisCluster]:
-    """One real Redis Cluster for the whole run; who wants to break one starts another."""
+    """One real Redis Cluster for the whole run; a test that breaks one starts its own."""
     with tempfile.TemporaryDirectory(prefix="cluster-", dir="/tmp") as folder:
         cluster = RedisCluster(folder=Path(folder))
         try:
@@ -88,14 +88,14 @@ def redis_cluster() -> Iterator[RedisCluster]:
 
 @pytest.fixture
 def redis_cluster_url(redis_cluster: RedisCluster) -> str:
-    """An empty real Redis Cluster, by the address of one of its nodes."""
+    """An empty real Redis Cluster, as the address of one of its nodes."""
     redis_cluster.flush()
     return redis_cluster.url
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A real Chromium: one for the whole run, since Playwright runs once in a thread."""
+    """One real Chromium for the whole run: Playwright runs only once in a thread."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find(CHROMIUM), args=_CHROMIUM_FLAGS)
         yield browser
@@ -104,13 +104,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def provider() -> Iterator[OpenAIServer]:
-    """A model provider whose answers go on when the test says so."""
+    """A model provider whose answers continue when the test says so."""
     with openai_server_in_thread() as server:
         yield server
 
 
 @pytest.fixture
 def model(provider: OpenAIServer) -> OpenAIServer:
-    """The provider, with nothing left of the test before."""
+    """The provider, without leftovers of earlier tests."""
     provider.begin_anew()
     return provider

@@ -1,8 +1,8 @@
 """`make chaos`: many turns over several servers, while servers, Redis and connections break.
 
-Each turn sets off a fault in mid-answer; afterwards its text is held against the demo model's, its
-log and the database. The seed decides what happens, in which order and when: the same seed is the
-same schedule. Ends with 1 if a law was broken.
+Each turn triggers a fault in mid-answer; afterwards its text is compared with the demo model's, its
+log and the database. The seed decides what happens, when and in which order: the same seed gives
+the same schedule. The exit status is 1 if a law was broken.
 """
 
 import argparse
@@ -28,11 +28,11 @@ _SECONDS = (6.0, 12.0)
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the turns that the command line asks for."""
     options = _options()
-    # An end by SIGTERM is as orderly as one by Ctrl-C: everything started is ended.
+    # SIGTERM ends a run as cleanly as Ctrl-C: every program it started is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # Connections are broken on purpose here.
+    # The run breaks connections on purpose; asyncio need not report them.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     turns = draw_schedule(
         options.seed,

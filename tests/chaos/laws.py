@@ -1,4 +1,4 @@
-"""What must hold for every turn, whatever happened to it."""
+"""The laws that must hold for every turn, whatever happened during it."""
 
 import json
 import sqlite3
@@ -15,12 +15,12 @@ from tests.support.viewer import Viewer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What the database has of a turn.
+    """What the database holds of a turn.
 
     Attributes:
         replies: Text and status of each reply; there should be one.
-        outcomes: How each of its streams has ended; None for one that has not.
-        takeovers: How often another producer went on with the reply.
+        outcomes: The outcome of each stream; None if it is still open.
+        takeovers: How often another producer took over the reply.
     """
 
     replies: list[tuple[str, str]]
@@ -29,7 +29,7 @@ class Stored:
 
 
 async def whole_answer(prompt: str) -> str:
-    """What the demo model says to `prompt`, when nothing disturbs it."""
+    """Return the demo model's undisturbed answer to `prompt`."""
 
     async def at_once(_seconds: float) -> None:
         return None
@@ -40,7 +40,7 @@ async def whole_answer(prompt: str) -> str:
 
 
 def read_stored(folder: Path, chat: str) -> Stored:
-    """Ask the database, past the servers."""
+    """Read a turn from the database directly, not through a server."""
     with closing(sqlite3.connect(folder / "chat.db", timeout=10)) as database:
         (key,) = database.execute("SELECT key FROM chat WHERE id = ?", [chat]).fetchone()
         replies = database.execute(
@@ -56,7 +56,7 @@ def read_stored(folder: Path, chat: str) -> Stored:
 
 
 async def read_log(redis_url: str, stream_id: str) -> list[bytes]:
-    """The events of a stream as Redis has them, past the servers; none if Redis has lost them."""
+    """Read the frames of a stream directly from Redis; none if Redis has lost them."""
     async with Redis.from_url(redis_url) as client:
         entries = await client.xrange(f"chat:{{{stream_id}}}:log")
     frames: list[bytes] = []
@@ -67,19 +67,19 @@ async def read_log(redis_url: str, stream_id: str) -> list[bytes]:
 
 
 def open_streams(folder: Path) -> int:
-    """How many streams the database takes for running."""
+    """Return how many streams are open according to the database."""
     with closing(sqlite3.connect(folder / "chat.db", timeout=10)) as database:
         return database.execute("SELECT count(*) FROM stream WHERE outcome IS NULL").fetchone()[0]
 
 
 def broken(whole: str, viewers: list[Viewer], log: list[bytes], stored: Stored) -> list[str]:
-    """Which laws do not hold for a turn, each with what was found instead.
+    """Return the laws that a turn breaks, each with what was found instead.
 
     Args:
-        whole: What the model says to the prompt.
-        viewers: Those who followed the answer, each to its end.
-        log: Its events in Redis; empty if it was closed before Redis lost it.
-        stored: What the database has.
+        whole: The model's whole answer to the prompt.
+        viewers: The viewers, each of which followed the answer to its end.
+        log: The frames in Redis; empty if Redis lost them once the stream was closed.
+        stored: What the database holds.
     """
     found = [error for viewer in viewers for error in viewer.errors]
     found += [

@@ -1,8 +1,8 @@
-"""Servers at the cost of a fork: they come from a process that has imported everything.
+"""Servers at the cost of a fork, from a process that has already imported everything.
 
-Run as a program it reads a port from each line of its input, forks a server for it, and answers
-with the process id. The server is what `reflex run --env prod --backend-only` comes to. When its
-input ends, it ends all that it has forked.
+Run as a program, it reads one port per line of input, forks a server for each, and answers with the
+process id. The server does what `reflex run --env prod --backend-only` does. When the input ends,
+it kills all servers.
 """
 
 import os
@@ -17,11 +17,11 @@ from reflex_base.environment import environment
 
 
 def main() -> None:
-    """Fork until the input ends."""
+    """Fork servers until the input ends."""
     environment.REFLEX_ENV_MODE.set(constants.Env.PROD)
     environment.REFLEX_SKIP_COMPILE.set(True)
     prerequisites.get_app()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing waits for them here
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: nothing here waits for children
     born: list[int] = []
     _tell("ready")
     for line in sys.stdin:
@@ -37,14 +37,14 @@ def main() -> None:
 
 def _serve(port: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()  # one group with its worker, so that both end together
+    os.setsid()  # one process group with its worker, so that both end together
     _leave_the_pipes()
     run_backend_prod("127.0.0.1", port, constants.LogLevel.ERROR)
     os._exit(0)
 
 
 def _leave_the_pipes() -> None:
-    """Neither read the orders nor write between the answers; complaints go to the error output."""
+    """Detach from the parent's pipes; output goes to standard error instead."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
 

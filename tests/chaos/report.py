@@ -1,4 +1,4 @@
-"""What a run has shown, as text and as a picture."""
+"""The results of a run, as text and as a chart."""
 
 from collections.abc import Sequence
 from html import escape
@@ -14,7 +14,7 @@ _BAR = 40  # characters
 
 
 def tell(report: Report, witness: Witness, *, seed: int) -> str:
-    """All of it, for the terminal."""
+    """Return the whole report for the terminal."""
     lines = [
         f"seed {seed}: {report.complete} of {report.turns} answers complete and byte-exact, "
         f"after {report.faults.total()} faults in {report.seconds:.0f} s",
@@ -34,7 +34,7 @@ def tell(report: Report, witness: Witness, *, seed: int) -> str:
 
 
 def draw(report: Report, *, seed: int) -> str:
-    """The histogram as SVG."""
+    """Draw the recovery times as an SVG histogram."""
     groups = _histogram(_all(report))
     most = max((count for _, count in groups), default=1)
     rows = [
@@ -66,7 +66,7 @@ def _bars(values: Sequence[float]) -> list[str]:
 
 
 def _histogram(values: Sequence[float]) -> list[tuple[str, int]]:
-    """How many lie between one bound and the next, up to the last that any reaches."""
+    """Count the values between each pair of bounds, up to the highest bound reached."""
     bounds = [0.0, *_BOUNDS, float("inf")]
     groups = [
         (

@@ -1,4 +1,4 @@
-"""One run: turns, their faults one after the other, and whether the laws hold."""
+"""One run: its turns, their faults one at a time, and whether the laws hold."""
 
 import time
 from collections import Counter, defaultdict
@@ -20,23 +20,24 @@ from tests.support.viewer import Viewer
 TURN_TIMEOUT = 120
 _RECOVERY_TIMEOUT = 30
 _FLOWING = 0.4
-"""An answer goes on if its last text is no older than this; undisturbed, some comes every 50 ms."""
+"""Seconds since its last text within which an answer flows; undisturbed, text comes every 50 ms."""
 _SETTLE = 0.5
-"""How long a fault is left to work, in seconds, before anything is taken for recovered."""
+"""Seconds a fault has to take effect before an answer can count as recovered."""
 
 
 @dataclass(kw_only=True)
 class Report:
-    """What a run has shown.
+    """The results of a run.
 
     Attributes:
-        broken: Each law that did not hold, and where.
-        recoveries: By kind of fault, for each that struck: how long the viewer who waited
-            longest was without new text, in seconds.
-        turns: How many were had.
+        broken: Each law that was broken, and where.
+        recoveries: By kind of fault, for each fault: the longest time that any viewer was
+            without new text, in seconds.
+        turns: The number of turns begun.
         complete: Turns for which every law held.
-        takeovers: How often a producer went on with what another had begun.
-        logs: Turns whose log could still be read when they had ended.
+        takeovers: How often a producer took over from another.
+        logs: Turns whose log could still be read after their end.
+        seconds: How long the run took.
     """
 
     broken: list[str] = field(default_factory=list[str])
@@ -49,16 +50,16 @@ class Report:
 
     @property
     def faults(self) -> Counter[str]:
-        """How many of each kind have struck."""
+        """How many faults of each kind have struck."""
         return Counter({kind: len(found) for kind, found in self.recoveries.items()})
 
 
 class Run:
-    """Turns in some lanes side by side; each sets off its fault when enough of its text has come.
+    """Turns in parallel lanes; each triggers its fault when enough of its text has come.
 
-    Faults wait for each other: the next strikes when every answer goes on after the one before.
-    Redis and a producer that are lost at once are more than can be survived, since then nobody
-    has the text any more.
+    Faults take turns: the next one strikes once every answer flows again after the one before.
+    Losing Redis and a producer at the same time cannot be survived, because then no copy of the
+    newest text is left.
     """
 
     def __init__(self, stage: Stage, http: httpx.AsyncClient, *, tick: Callable[[], None]) -> None:
@@ -67,10 +68,10 @@ class Run:
         self._http = http
         self._tick = tick  # called at the end of each turn
         self._one_at_a_time = anyio.Lock()
-        self._viewers: set[Viewer] = set()  # of the answers under way
+        self._viewers: set[Viewer] = set()  # of the answers in progress
 
     async def turns(self, turns: Sequence[Turn], *, lanes: int, limit: float) -> None:
-        """Have all of them, `lanes` at a time; begin none after `limit` seconds."""
+        """Run all turns, `lanes` at a time; begin none after `limit` seconds."""
         begun = time.monotonic()
         waiting = iter(turns)
         async with anyio.create_task_group() as group:
@@ -126,20 +127,20 @@ class Run:
             self.report.recoveries[fault.kind].append(max(silences, default=0.0))
 
     async def _recovered(self) -> None:
-        """Return when every answer under way goes on; after a while, whether they do or not."""
+        """Wait until every answer in progress flows, `_RECOVERY_TIMEOUT` seconds at most."""
         with anyio.move_on_after(_RECOVERY_TIMEOUT):
             while not all(map(_flows, self._viewers)):
                 await pause(0.02)
 
     async def _judge(self, chat: str, whole: str, viewers: list[Viewer]) -> list[str]:
-        # A fault that is under way would be in the way of those who look past the servers.
+        # A fault in progress would disturb these direct reads.
         async with self._one_at_a_time:
             log = await laws.read_log(self._stage.redis.socket_url, viewers[0].stream_id)
             stored = await to_thread.run_sync(laws.read_stored, self._stage.folder, chat)
             lost = self._stage.lost_at > min(viewer.marks[-1] for viewer in viewers) - _FLOWING
         self.report.takeovers += stored.takeovers
         if lost:
-            log = []  # or what was saved of it
+            log = []  # Redis may still hold a part of it, from its last save
         self.report.logs += bool(log)
         gone = [] if log or lost else ["its log is gone"]
         return gone + laws.broken(whole, viewers, log, stored)
@@ -159,7 +160,7 @@ async def run(
     limit: float,
     tick: Callable[[], None],
 ) -> Report:
-    """Have `turns` on `stage`, beginning none after `limit` seconds; what came of it."""
+    """Run `turns` on `stage`, beginning none after `limit` seconds; return the report."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     timeout = httpx.Timeout(STALLED)
     async with httpx.AsyncClient(timeout=timeout, limits=limits) as http:

@@ -1,4 +1,4 @@
-"""What happens in a run: drawn whole from its seed, before the first turn."""
+"""The schedule of a run, drawn in full from its seed before the first turn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ KINDS = {
     "lock": "the database takes no writes, for longer than a server waits for its turn",
 }
 
-# Seconds; a frozen server long enough for its streams to be taken over.
+# Seconds. A server stays frozen long enough for its streams to be taken over.
 _LASTING = {"freeze": (3.0, 4.5), "lock": (2.0, 4.0)}
 _PAUSE = (0.5, 2.0)
 _RATES = (20, 30, 50)
@@ -27,13 +27,13 @@ _SHARE = (0.05, 0.6)  # of the text; a fault late in an answer would mostly stri
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that breaks.
+    """One fault.
 
     Attributes:
         kind: One of `KINDS`.
         server: The number of the server, or of its proxy, for the kinds that break one.
-        seconds: How long it lasts, for the kinds that last.
-        share: How much of its turn's text has come when it strikes.
+        seconds: How long the fault lasts, for the kinds that last.
+        share: The share of its turn's text after which it strikes.
     """
 
     kind: str
@@ -44,10 +44,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A prompt, and the fault that its answer sets off.
+    """A prompt, and the fault that its answer triggers.
 
     Attributes:
-        asks: The number of the server that is asked first; the second viewer begins one further.
+        asks: The number of the server that is asked first; the second viewer starts at the next.
     """
 
     number: int
@@ -59,14 +59,14 @@ class Turn:
 def draw(
     seed: int, *, turns: int, servers: int, kinds: Sequence[str], seconds: tuple[float, float]
 ) -> tuple[Turn, ...]:
-    """The turns of a run; the same arguments draw the same.
+    """Draw the turns of a run; the same arguments give the same turns.
 
     Args:
-        seed: What chooses.
-        turns: How many.
-        servers: How many there are.
-        kinds: Of the faults; each comes as often as any other, give or take one.
-        seconds: The shortest and the longest that an answer lasts undisturbed.
+        seed: The seed of all random choices.
+        turns: The number of turns.
+        servers: The number of servers.
+        kinds: The kinds of faults; each comes as often as any other, give or take one.
+        seconds: The shortest and the longest duration of an undisturbed answer.
     """
     random = Random(seed)
     drawn = [kinds[number % len(kinds)] for number in range(turns)]
@@ -88,7 +88,7 @@ def draw(
 
 
 def _prompt(random: Random, *, seconds: float) -> str:
-    """Half of the answers count, half are prose, with whatever Unicode has to offer."""
+    """Draw a prompt: half of the answers are numbered words, half are prose with varied Unicode."""
     rate = random.choice(_RATES)
     text = random.choice(["words=1", f"seed={random.randrange(1_000_000)}"])
     return f"/demo tokens={round(rate * seconds)} rate={rate} {text}"

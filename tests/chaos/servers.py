@@ -1,4 +1,4 @@
-"""The servers of a run, which may be killed, told to end, and frozen."""
+"""The servers of a run, which can be killed, terminated and frozen."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ _START_TIMEOUT = 120
 
 
 class Server:
-    """One of them, at the same port in each of its lives."""
+    """A server that keeps its port across restarts."""
 
     def __init__(self, nursery: "Nursery") -> None:
         self.port = free_port()
@@ -26,11 +26,11 @@ class Server:
         self._pid = 0
 
     def launch(self) -> None:
-        """Start it without waiting until it answers."""
+        """Start the server without waiting until it answers."""
         self._pid = self._nursery.fork(self.port)
 
     def end(self, number: signal.Signals) -> bool:
-        """Send a signal to all of it; return when all of it has ended, and whether by itself."""
+        """Signal the whole process group and wait; return whether it ended without SIGKILL."""
         members = self._members()
         os.killpg(self._pid, number)
         _, left = psutil.wait_procs(members, timeout=_END_TIMEOUT)
@@ -39,11 +39,11 @@ class Server:
         return not left
 
     def freeze(self) -> None:
-        """Let it stand still, with its connections open."""
+        """Stop the server's processes, with their connections open."""
         os.killpg(self._pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on after `freeze`."""
+        """End a `freeze`."""
         os.killpg(self._pid, signal.SIGCONT)
 
     def _members(self) -> list[psutil.Process]:
@@ -52,14 +52,14 @@ class Server:
 
 
 class Nursery:
-    """Where they come from: see `tests.chaos.nursery`."""
+    """The process that forks the servers; see `tests.chaos.nursery`."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         assert self._line() == "ready"
 
     def fork(self, port: int) -> int:
-        """A server on `port`; its process id."""
+        """Fork a server on `port`; return its process id."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{port}\n")
         self._process.stdin.flush()
@@ -74,7 +74,7 @@ class Nursery:
 
 @contextmanager
 def nursery(settings: Mapping[str, str], *, folder: Path) -> Iterator[Nursery]:
-    """Servers with these settings; all are ended with the block. What they say is in `folder`."""
+    """Fork servers with these settings until the end of the block; they log into `folder`."""
     environment = {
         "DATABASE_URL": f"sqlite:///{folder / 'chat.db'}",
         "REFLEX_STATES_WORKDIR": str(folder / "states"),
@@ -96,4 +96,4 @@ def nursery(settings: Mapping[str, str], *, folder: Path) -> Iterator[Nursery]:
         try:
             yield Nursery(process)
         finally:
-            process.communicate(timeout=_START_TIMEOUT)  # the end of its input is its end
+            process.communicate(timeout=_START_TIMEOUT)  # it ends when its input ends

@@ -1,4 +1,4 @@
-"""Servers, their proxies and their Redis; and how to break each."""
+"""Servers, their proxies and their Redis, and how to break each."""
 
 import signal
 import sqlite3
@@ -21,7 +21,7 @@ from tests.support.redis_server import RedisServer, running_redis
 from tests.support.tcp_proxy import TcpProxy
 
 STALLED = 3.0
-"""Seconds without a byte after which a viewer takes a connection for dead."""
+"""Seconds without a byte after which a viewer considers a connection dead."""
 
 _START_TIMEOUT = 60
 _LOCK_TIMEOUT = 10
@@ -36,11 +36,11 @@ _SETTINGS = {
 
 
 class Stage:
-    """Where a run takes place.
+    """The servers, proxies and Redis of a run.
 
     Attributes:
-        apis: Address of each server, by way of its proxy.
-        lost_at: When Redis last forgot something, by the monotonic clock.
+        apis: The address of each server, through its proxy.
+        lost_at: When Redis last lost data, on the monotonic clock.
         broken: What went wrong with the servers themselves.
     """
 
@@ -69,14 +69,14 @@ class Stage:
         }
 
     async def all_up(self) -> None:
-        """Return when every server answers."""
+        """Wait until every server answers."""
         async with httpx.AsyncClient(verify=False) as http:
             with anyio.fail_after(_START_TIMEOUT):
                 for server in self._servers:
                     await _answers(http, server)
 
     async def strike(self, fault: Fault) -> None:
-        """Break what is to be broken; return when it is whole again, or is on its way to be."""
+        """Cause the fault; return once it is repaired or the repair has begun."""
         await self._faults[fault.kind](fault)
 
     async def _kill(self, fault: Fault) -> None:
@@ -86,7 +86,7 @@ class Stage:
         await self._end(fault, signal.SIGTERM)
 
     async def _end(self, fault: Fault, number: signal.Signals) -> None:
-        await self.all_up()  # one at least lives at any time
+        await self.all_up()  # so that at least one server is always alive
         server = self._servers[fault.server]
         if not await to_thread.run_sync(server.end, number):
             self.broken.append(f"a server did not end at {number.name}")
@@ -154,7 +154,7 @@ async def _answers(http: httpx.AsyncClient, server: Server) -> None:
 
 @asynccontextmanager
 async def staged(folder: Path, *, servers: int) -> AsyncGenerator[Stage]:
-    """A Redis, `servers` servers and a proxy before each; all are ended with the block."""
+    """Run a Redis, `servers` servers and a proxy for each, for the length of the block."""
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(running_redis())
         settings = {**_SETTINGS, "REDIS_URL": redis.url}

@@ -1,4 +1,4 @@
-"""`make chaos`, short: every kind of fault that there is time for; and that it can tell."""
+"""A short `make chaos` with most kinds of fault, and proof that it detects violations."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.chaos.stage import staged
 from tests.chaos.witness import Witness, watching
 
 _KINDS = ("kill", "terminate", "cut", "deafen", "empty", "rewind", "flush", "unplug", "lock")
-"""Most of those that last are for the long form."""
+"""Most faults that last are left to the long run."""
 
 
 @pytest.mark.anyio
@@ -49,7 +49,7 @@ def line(place: bytes, *arguments: bytes) -> bytes:
 
 
 def append(token: int, offset: int, data: bytes) -> list[bytes]:
-    """What Redis tells of one append."""
+    """Return what MONITOR reports for one append."""
     frames = [b"%d" % token, b"%d" % offset, b"0", b"", b"1", data]
     called = [b"EVALSHA", b"sha", b"2", b"{s}:state", b"{s}:log", b"1", b"1", *frames]
     written = [b"XADD", b"{s}:log", b"%d-0" % offset, b"f", data]

@@ -1,4 +1,4 @@
-"""Who writes what into Redis, as Redis itself tells it (MONITOR)."""
+"""Who writes what into Redis, as reported by Redis itself (MONITOR)."""
 
 import re
 import socket
@@ -8,19 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 _ARGUMENT = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-_RETRY = 0.02  # seconds between two tries to reach a Redis that is away
+_RETRY = 0.02  # seconds between attempts to reach a Redis that is away
 
 
 class Witness:
-    """Holds every append against the fencing token that is valid at that moment.
+    """Checks every append against the fencing token that is valid at that moment.
 
-    What Redis does while the witness has not yet come back to it, after a restart, is not seen;
-    the bytes that viewers got are held against the log all the same.
+    After a Redis restart the witness misses what happens before it has reconnected. The bytes that
+    viewers got are compared with the log in any case.
 
     Attributes:
-        appends: Events seen to be written.
-        fenced: Those written by a producer that was not the owner any more.
-        rewritten: Those written to an offset that had held other bytes.
+        appends: Events it saw written.
+        fenced: Events written by a producer that no longer owned the stream.
+        rewritten: Events written to an offset that had held other bytes.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Witness:
         self._written: dict[tuple[bytes, bytes], bytes] = {}
 
     def hear(self, line: bytes) -> None:
-        """Take a line of MONITOR."""
+        """Process one line of MONITOR output."""
         command, *arguments = _ARGUMENT.findall(line) or [b""]
         if command.upper() == b"EVALSHA":
             self._writing = tokens(arguments)
@@ -40,7 +40,7 @@ class Witness:
             self._hear_script(command.upper(), arguments)
 
     def _hear_script(self, command: bytes, arguments: list[bytes]) -> None:
-        key = arguments[0] if arguments else b""  # the queue has scripts of its own, too
+        key = arguments[0] if arguments else b""  # the queue runs its own scripts, too
         if command == b"HSET" and key.endswith(b"}:state") and arguments[1] == b"token":
             self._owners[key] = max(int(arguments[2]), self._owners.get(key, 0))
         elif command == b"XADD" and key.endswith(b"}:log"):
@@ -55,7 +55,7 @@ class Witness:
 
 
 def tokens(arguments: list[bytes]) -> dict[bytes, int]:
-    """The log and the token of each stream in a call of `append.lua`; none in any other call."""
+    """Return each log with its token in a call of `append.lua`; nothing for any other call."""
     count = int(arguments[1])
     keys, values = arguments[2 : 2 + count], arguments[4 + count :]
     found: dict[bytes, int] = {}
@@ -70,7 +70,7 @@ def tokens(arguments: list[bytes]) -> dict[bytes, int]:
 
 @contextmanager
 def watching(port: int) -> Iterator[Witness]:
-    """Listen to the Redis on that port, over all of its restarts."""
+    """Watch the Redis on `port` across its restarts."""
     witness, ended = Witness(), threading.Event()
     connections: list[socket.socket] = []
 
@@ -79,7 +79,7 @@ def watching(port: int) -> Iterator[Witness]:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
                 connections[:] = [connection]
                 if ended.is_set():
-                    return  # nobody else will break this one off
+                    return  # the shutdown below may have missed this connection
                 connection.sendall(b"MONITOR\r\n")
                 for line in connection.makefile("rb"):
                     witness.hear(line)
@@ -94,4 +94,4 @@ def watching(port: int) -> Iterator[Witness]:
             for connection in connections:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-        listening.result()  # raises what it has died of
+        listening.result()  # raises if the thread failed

@@ -1,4 +1,4 @@
-"""One suite, every engine."""
+"""One suite that runs on every engine."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -15,9 +15,9 @@ OPTIONS = LogOptions(timeout=timedelta(seconds=2))
 
 
 class Processes:
-    """What two server processes have of one store: a log each.
+    """The logs of two server processes that share one store.
 
-    On the embedded engine there is only one process, so both are the same log.
+    The embedded engine has only one process, so there both are the same log.
     """
 
     def __init__(self, here: StreamLog, elsewhere: StreamLog) -> None:
@@ -39,7 +39,7 @@ async def _processes(url: str) -> AsyncIterator[Processes]:
 
 @pytest.fixture(params=["memory", "redis", "cluster"])
 async def processes(request: pytest.FixtureRequest) -> AsyncIterator[Processes]:
-    """Two processes on an empty store, on each engine."""
+    """Two processes that share an empty store, on each engine."""
     match request.param:
         case "memory":
             url = "memory://"
@@ -60,5 +60,5 @@ def log(processes: Processes) -> StreamLog:
 
 @pytest.fixture
 def stream_id() -> StreamId:
-    """A stream that nobody has used."""
+    """The id of an unused stream."""
     return StreamId(uuid4().hex)

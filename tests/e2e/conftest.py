@@ -11,7 +11,7 @@ from tests.e2e.sidebar import Sidebar
 from tests.support.app_server import AppServer, running
 from tests.support.openai_server import OpenAIServer
 
-expect.set_options(timeout=20_000)  # nobody is served by a test that fails on a busy machine
+expect.set_options(timeout=20_000)  # a busy machine must not fail a test
 
 
 @pytest.fixture(scope="session", params=["prod"])
@@ -20,10 +20,10 @@ def app(
     tmp_path_factory: pytest.TempPathFactory,
     provider: OpenAIServer,
 ) -> Iterator[AppServer]:
-    """The application as `make run` starts it, answered by the provider.
+    """The application as `make run` starts it, with the scripted provider as its model.
 
-    Modules that ask for "dev", too, are run as well against what `make dev` starts: there React
-    mounts everything twice, and the page has another origin than the API.
+    Modules that add "dev" also run against what `make dev` starts: there React mounts everything
+    twice, and the page and the API have different origins.
     """
     settings = {
         "CHAT_MODEL": "openai/test-model",
@@ -39,7 +39,7 @@ def app(
 
 @pytest.fixture
 def context(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[BrowserContext]:
-    """A browser of somebody who has never been here; the model begins anew."""
+    """The browser of a first-time visitor; the model starts afresh."""
     context = browser.new_context(base_url=app.page, viewport={"width": 1280, "height": 800})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(20_000)
@@ -49,13 +49,13 @@ def context(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[B
 
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
-    """A tab."""
+    """One tab."""
     return context.new_page()
 
 
 @pytest.fixture
 def chat(page: Page, app: AppServer) -> ChatPage:
-    """The page of a new chat, of a visitor who has a session; `test_first_visit.py` gets one."""
+    """A new chat, for a visitor with a session; `test_first_visit.py` tests getting one."""
     assert page.request.post(f"{app.api}/api/session").ok
     chat = ChatPage(page, database=Path(app.folder) / "chat.db")
     chat.open()
@@ -64,7 +64,7 @@ def chat(page: Page, app: AppServer) -> ChatPage:
 
 @pytest.fixture
 def another_tab(context: BrowserContext, chat: ChatPage) -> Callable[[], ChatPage]:
-    """Opens more tabs of the same browser."""
+    """Opens more tabs in the same browser."""
 
     def open_tab() -> ChatPage:
         tab = ChatPage(context.new_page(), database=chat.database)
@@ -76,5 +76,5 @@ def another_tab(context: BrowserContext, chat: ChatPage) -> Callable[[], ChatPag
 
 @pytest.fixture
 def sidebar(page: Page) -> Sidebar:
-    """The list of chats beside the page."""
+    """The page's list of chats."""
     return Sidebar(page)

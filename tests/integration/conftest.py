@@ -1,4 +1,4 @@
-"""Real databases: every test that asks for one runs on SQLite and on PostgreSQL."""
+"""Real databases: every test that uses one runs on both SQLite and PostgreSQL."""
 
 import asyncio
 import shutil
@@ -27,13 +27,13 @@ def postgres() -> Generator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """Which database; where one is enough, a module says which."""
+    """Which database; a module for which one is enough overrides this."""
     return request.param
 
 
 @pytest.fixture
 def empty_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> Generator[str]:
-    """A fresh database with nothing in it, not even tables."""
+    """A fresh database without tables."""
     if database_kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'chat.db'}"
         return
@@ -47,7 +47,7 @@ def empty_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path
 def database_url(
     request: pytest.FixtureRequest, database_kind: str, tmp_path: Path
 ) -> Generator[str]:
-    """A fresh database with all tables and nothing in them."""
+    """A fresh database with all tables, empty."""
     if database_kind == "sqlite":
         file = tmp_path / "chat.db"
         shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
@@ -61,7 +61,7 @@ def database_url(
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with all tables and nothing in them, to be copied: that is quicker than migrating."""
+    """A database file with all tables, empty; copying it is quicker than migrating."""
     file = tmp_path_factory.mktemp("migrated") / "chat.db"
     asyncio.run(migrate(f"sqlite:///{file}"))
     return file
@@ -69,7 +69,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: PostgresServer) -> str:
-    """The same in PostgreSQL."""
+    """The same, in PostgreSQL."""
     url = postgres.create_database()
     asyncio.run(migrate(url))
     return url
@@ -84,7 +84,7 @@ async def database(database_url: str) -> AsyncGenerator[Database]:
 
 @pytest.fixture
 async def other_process(database_url: str) -> AsyncGenerator[Database]:
-    """The same database through connections of its own, as another process has it."""
+    """The same database over separate connections, as in another process."""
     async with open_database(database_url) as database:
         yield database
 
@@ -119,6 +119,6 @@ async def bob(sessions: Sessions) -> Identity:
 
 @pytest.fixture
 def visit() -> Generator[Visit]:
-    """Makes somebody new, with a session; everybody leaves at the end of the test."""
+    """Creates clients with sessions; they are closed at the end of the test."""
     with ExitStack() as stack:
         yield lambda server: stack.enter_context(Caller(server))

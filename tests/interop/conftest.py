@@ -1,4 +1,4 @@
-"""The field's own clients against real servers: one on the embedded engine, two on one Redis."""
+"""Third-party clients against real servers: one on the embedded engine, or two on one Redis."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,26 +15,26 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.redis_server import RedisServer
 
 Visit = Callable[..., Page]
-"""Makes a page of somebody, with a session, that shows a chat of theirs."""
+"""Opens a page, with the caller's session, that shows the chat."""
 
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """Where the locked packages of npm are."""
+    """The folder with the locked npm packages, installed."""
     install(FOLDER)
     return FOLDER
 
 
 @pytest.fixture(scope="session")
 def sdk(packages: Path) -> Iterator[Sdk]:
-    """The AI SDK in a node of its own."""
+    """The AI SDK in its own Node process."""
     with sdk_in_node() as sdk:
         yield sdk
 
 
 @pytest.fixture(scope="session")
 def answered(provider: OpenAIServer) -> dict[str, str]:
-    """The settings of a server whose answers come from the provider."""
+    """The settings of a server that uses the provider as its model."""
     return {
         "CHAT_MODEL": "openai/test-model",
         "MODEL_API_BASE": provider.base_url,
@@ -56,7 +56,7 @@ def embedded(
 def pair(
     tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, answered: dict[str, str]
 ) -> Iterator[tuple[AppServer, AppServer]]:
-    """Two servers with one Redis and one database."""
+    """Two servers that share one Redis and one database."""
     folder = tmp_path_factory.mktemp("pair")
     settings = {**answered, "REDIS_URL": redis_server.url, "LOG_PREFIX": uuid4().hex}
     with ExitStack() as stack:
@@ -71,14 +71,14 @@ def pair(
 
 @pytest.fixture(params=["embedded", "pair"])
 def servers(request: pytest.FixtureRequest) -> tuple[AppServer, AppServer]:
-    """Where a page sends, and where it goes on: the same server if there is but one."""
+    """The server a page sends to, and the one it resumes at: the same if there is only one."""
     started = request.getfixturevalue(request.param)
     return started if isinstance(started, tuple) else (started, started)
 
 
 @pytest.fixture
 def caller(servers: tuple[AppServer, AppServer]) -> Iterator[Caller]:
-    """Somebody with a session."""
+    """A client with a session."""
     with Caller(servers[0]) as caller:
         yield caller
 
@@ -91,7 +91,7 @@ def chat() -> str:
 
 @pytest.fixture
 def visit(sdk: Sdk, caller: Caller, chat: str) -> Visit:
-    """A page of the caller at some server, with the chat on it."""
+    """Opens a page of the caller at a given server, showing the chat."""
     cookie = "; ".join(f"{name}={value}" for name, value in caller.http.cookies.items())
 
     def visit(server: AppServer | str, **options: object) -> Page:

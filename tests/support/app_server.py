@@ -1,4 +1,4 @@
-"""The real application in processes of its own, started as a user starts it."""
+"""The real application in its own processes, started the way a user starts it."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ import psutil
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT = 120  # a first production build installs the page's packages too
+START_TIMEOUT = 120  # the first production build also installs the page's packages
 STOP_TIMEOUT = 20
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").replace("gw", "-")
@@ -32,8 +32,8 @@ class AppServer:
     """One server process: the API alone, or with the page in production or development mode.
 
     Attributes:
-        folder: Where it keeps what it writes while it runs.
-        settings: Its environment variables, over those of the tests.
+        folder: Where the server keeps its database and state files.
+        settings: Environment variables that override those of the tests.
     """
 
     folder: Path
@@ -46,27 +46,27 @@ class AppServer:
         if self.mode == "prod":
             self.page_port = self.port
         self._process: subprocess.Popen[str] | None = None
-        # Ends with the process, whose output it reads so that the pipe never fills.
+        # Drains the process's output so that the pipe never fills; ends with the process.
         self._reader: threading.Thread | None = None
         self.output: deque[str] = deque(maxlen=400)
 
     @property
     def api(self) -> str:
-        """Address of the API."""
+        """The address of the API."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def page(self) -> str:
-        """Address of the page."""
+        """The address of the page."""
         return f"http://127.0.0.1:{self.page_port}"
 
     def start(self) -> None:
-        """Start it; when this returns it answers."""
+        """Start the server and wait until it answers."""
         self.launch()
         self.wait_until_up()
 
     def launch(self) -> None:
-        """Start it without waiting."""
+        """Start the server without waiting."""
         self._process = subprocess.Popen(
             self._command(),
             cwd=ROOT,
@@ -75,13 +75,13 @@ class AppServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # one group, so that whatever it starts ends with it
+            start_new_session=True,  # its own process group, so that its children end with it
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
 
     def wait_until_up(self) -> None:
-        """Return when it answers; fail with its output if it ends or takes too long."""
+        """Wait until the server answers; fail with its output if it ends or takes too long."""
         deadline = time.monotonic() + START_TIMEOUT
         for address in (f"{self.api}/api/openapi.json", *self._page_address()):
             while not _answers(address):
@@ -90,29 +90,29 @@ class AppServer:
                     raise AssertionError("the server did not start:\n" + "".join(self.output))
 
     def stop(self) -> None:
-        """Shut down in good order."""
+        """Shut the server down gracefully."""
         self.end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End at once, with everything it has started, as a power cut does."""
+        """Kill the server and everything it started, as a power cut does."""
         self.end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Freeze all of it with its connections open, as a stalled machine does."""
+        """Freeze all its processes with their connections open, as a stalled machine does."""
         os.killpg(self._running().pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """End a `pause`."""
         os.killpg(self._running().pid, signal.SIGCONT)
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """All it consists of."""
+        """The server's processes."""
         leader = psutil.Process(self._running().pid)
         return [leader, *leader.children(recursive=True)]
 
     def close(self) -> None:
-        """Make sure that nothing runs any more."""
+        """Kill whatever still runs."""
         if self._process is not None:
             self.kill()
 
@@ -121,7 +121,7 @@ class AppServer:
         return self._process
 
     def end(self, number: signal.Signals) -> None:
-        """Send a signal to all of it; return when all of it has ended."""
+        """Send a signal to the whole group; wait until the server has ended."""
         process = self._running()
         try:
             os.killpg(process.pid, number)
@@ -156,11 +156,11 @@ class AppServer:
             "DATABASE_URL": f"sqlite:///{self.folder / 'chat.db'}",
             "ALLOWED_ORIGINS": self.page,
             "REFLEX_STATES_WORKDIR": str(self.folder / f"states-{self.port}"),
-            # Beside the developer's own, which a running `make dev` may be using, and beside that
-            # of the other process that runs tests.
+            # Not the developer's own, which a running `make dev` may be using, and not that of the
+            # other test process.
             "REFLEX_WEB_WORKDIR": f".web-{self.mode}{_WORKER}",
             "GRANIAN_WORKERS": "1",
-            "CHAT_TITLES": "rule",  # the tests script what the model is asked
+            "CHAT_TITLES": "rule",  # a request for a title would use up a scripted reply
             **self.settings,
         }
 
@@ -174,8 +174,7 @@ class AppServer:
 
 def _answers(address: str) -> bool:
     try:
-        # A pause between two tries, and the limit of one, in one number.
-        # Nothing here is encrypted, and to read the certificates takes longer than to ask.
+        # Nothing here is encrypted, and reading the certificates takes longer than the request.
         return httpx.get(address, timeout=0.5, verify=False).is_success
     except httpx.HTTPError:
         threading.Event().wait(0.05)
@@ -184,7 +183,7 @@ def _answers(address: str) -> bool:
 
 @contextmanager
 def running(server: AppServer) -> Iterator[AppServer]:
-    """`server`, started, and ended whatever happens."""
+    """Run `server` for the length of the block."""
     try:
         server.start()
         yield server
@@ -194,7 +193,7 @@ def running(server: AppServer) -> Iterator[AppServer]:
 
 @contextmanager
 def running_together(*servers: AppServer) -> Iterator[None]:
-    """`servers`, started side by side, and ended whatever happens."""
+    """Run `servers`, started in parallel, for the length of the block."""
     with ExitStack() as stack:
         for server in servers:
             stack.callback(server.close)

@@ -1,4 +1,4 @@
-"""An ASGI server in miniature: one request, full duplex, and a client that can leave."""
+"""A miniature ASGI server: one full-duplex request, and a client that can leave."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -8,10 +8,10 @@ from starlette.types import ASGIApp, Message, Scope
 
 
 class Exchange:
-    """One request to an application, seen from the client.
+    """One request to an application, as the client sees it.
 
-    Sent and received messages pass through unbounded queues: neither side waits for the other
-    unless it asks for something that is not there yet.
+    Messages pass through unbounded queues in both directions: a side only waits when it reads
+    something that has not been sent yet.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Exchange:
         self._left = asyncio.Event()
 
     def send(self, body: bytes, *, more: bool = False) -> None:
-        """Send a piece of the request's body; the last one unless there is `more`."""
+        """Send a piece of the request body; it is the last one unless `more`."""
         self._to_app.put_nowait({"type": "http.request", "body": body, "more_body": more})
 
     def leave(self) -> None:
@@ -29,25 +29,25 @@ class Exchange:
         self._to_app.put_nowait({"type": "http.disconnect"})
 
     async def start(self) -> Message:
-        """The response's status and headers; raises what the application raised instead."""
+        """Return the message with the response's status and headers."""
         message = await self.next()
         assert message is not None, "the application ended without a response"
         assert message["type"] == "http.response.start"
         return message
 
     async def next(self) -> Message | None:
-        """The next message of the response; None when the application has returned."""
+        """Return the next message of the response; None once the application has returned."""
         return await self._to_client.get()
 
     async def body(self) -> bytes:
-        """All of the response's body."""
+        """Return the whole response body."""
         pieces: list[bytes] = []
         while (message := await self.next()) is not None:
             pieces.append(message.get("body", b""))
         return b"".join(pieces)
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Have `app` answer."""
+        """Run `app` on the request."""
         try:
             await app(scope, self._to_app.get, self._receive_from_app)
         finally:
@@ -67,9 +67,9 @@ async def request(
     headers: Mapping[str, str] | None = None,
     kind: str = "http",
 ) -> AsyncIterator[Exchange]:
-    """A request to `app` that is being answered; at the end of the block the client leaves.
+    """Send a request to `app`; at the end of the block the client leaves.
 
-    What the application raises comes out of the block.
+    An exception of the application is raised at the end of the block.
     """
     scope: Scope = {
         "type": kind,

@@ -1,4 +1,4 @@
-"""Clients of the HTTP edge."""
+"""HTTP clients of the API."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -16,10 +16,10 @@ TOO_LONG = 20
 
 
 class Caller:
-    """Somebody with a session. Cookies know no ports: it is good at every server on this host."""
+    """A client with a session. Cookies ignore ports, so the session works at every local server."""
 
     def __init__(self, server: AppServer) -> None:
-        self.http = httpx.Client(timeout=TOO_LONG, verify=False)  # no certificates to be read
+        self.http = httpx.Client(timeout=TOO_LONG, verify=False)  # saves reading certificates
         self.http.post(f"{server.api}/api/session").raise_for_status()
 
     def __enter__(self) -> Self:
@@ -33,7 +33,7 @@ class Caller:
         return Sending(self.http.stream("POST", f"{server.api}/api/chat", json=body))
 
     def watch(self, server: AppServer, chat: str, **query: str | int) -> "Sending":
-        """`resume`, frame by frame."""
+        """Like `resume`, frame by frame."""
         params = {"chatId": chat, **query}
         return Sending(self.http.stream("GET", f"{server.api}/api/chat", params=params))
 
@@ -41,7 +41,7 @@ class Caller:
         return self.http.get(f"{server.api}/api/chat", params={"chatId": chat, **query})
 
     def read(self, server: AppServer, chat: str, **query: str | int) -> bytes:
-        """`watch`, to the end."""
+        """Like `watch`, to the end of the response."""
         with self.watch(server, chat, **query) as viewing:
             return b"".join(viewing)
 
@@ -50,7 +50,7 @@ class Caller:
 
 
 class Sending:
-    """A response that is being read."""
+    """A streaming response, read frame by frame."""
 
     def __init__(self, response: Any) -> None:
         self._response = response
@@ -65,7 +65,7 @@ class Sending:
 
 
 def frames(response: httpx.Response) -> Iterator[bytes]:
-    """The frames of a response, one by one, as they come; without heartbeats, which come at any time."""
+    """Yield the frames of a response as they come, except heartbeats, which come at any time."""
     kept = b""
     for data in response.iter_raw():
         kept += data
@@ -85,7 +85,7 @@ def text_of(data: bytes) -> str:
 
 
 def events(data: bytes) -> list[dict[str, Any]]:
-    """What is in the log, without what was added for this one response."""
+    """Return the events of the log in `data`, without frames added for this one response."""
     return [
         frame.decode(piece)[1]
         for piece in frame.split(data)
@@ -99,4 +99,4 @@ def rows(server: AppServer, query: str) -> list[Any]:
 
 
 Visit = Callable[[AppServer], Caller]
-"""Makes somebody new, with a session from that server."""
+"""Creates a new client, with a session from the given server."""

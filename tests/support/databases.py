@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, and databases on it."""
+"""A private PostgreSQL server, and databases on it."""
 
 import asyncio
 import os
@@ -29,26 +29,26 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "100",
     "shared_buffers": "16MB",
-    # What is here survives a crash of the server, but need not survive one of the machine.
+    # The data must survive a crash of the server, but not one of the machine.
     "fsync": "off",
     "full_page_writes": "off",
 }
 
 
 class PostgresServer:
-    """A server that tests may crash and start again, with all that was committed.
+    """A server that tests may crash and restart; committed data survives.
 
-    PostgreSQL refuses to run as root; for root it runs as `postgres`, or else as `nobody`.
+    PostgreSQL refuses to run as root. Started by root, it runs as `postgres`, or else as `nobody`.
 
     Attributes:
-        port: Where it listens on the loopback; it has a Unix socket, too.
+        port: The server's loopback port; it also listens on a Unix socket.
     """
 
     def __init__(self, *, folder: Path) -> None:
-        """Make its files; nothing runs yet.
+        """Create the server's files; nothing runs yet.
 
         Args:
-            folder: Where they go, empty; its path must be short and open to everybody.
+            folder: An empty folder for the files; its path must be short and open to all users.
 
         Raises:
             ProgramMissing: There is no PostgreSQL on this machine.
@@ -61,23 +61,23 @@ class PostgresServer:
         _make_cluster(self._postgres.with_name("initdb"), folder=folder, identity=self._identity)
 
     def url(self, name: str, *, port: int | None = None) -> str:
-        """The database `name`, as `DATABASE_URL` wants it.
+        """Return the URL of the database `name`, for `DATABASE_URL`.
 
         Args:
             name: The database.
-            port: By TCP through this port of the loopback; else by the Unix socket.
+            port: The loopback port to connect through; by default the Unix socket is used.
         """
-        # The server asks for no password, but without one asyncpg looks into ~/.pgpass, which
-        # blocks the event loop.
+        # The server needs no password, but without one asyncpg reads ~/.pgpass, which blocks the
+        # event loop.
         if port is not None:
             return f"postgresql://postgres:postgres@127.0.0.1:{port}/{name}?sslmode=disable"
         return f"postgresql://postgres:postgres@/{name}?host={self._folder}&port={self.port}"
 
     def create_database(self, *, like: str | None = None, port: int | None = None) -> str:
-        """Make a database; returns its URL, as `url` does.
+        """Create a database and return its URL.
 
         Args:
-            like: Of what it is a copy, which nobody may be connected to; else it is empty.
+            like: The URL of a database to copy, without open connections; by default it is empty.
             port: As for `url`.
         """
         name = f"test_{uuid4().hex}"
@@ -86,20 +86,20 @@ class PostgresServer:
         return self.url(name, port=port)
 
     def drop_database(self, url: str) -> None:
-        """Remove a database, whoever is still connected to it."""
+        """Drop a database, even if it has open connections."""
         name = make_url(url).database
         self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def execute(self, statement: str) -> None:
-        """Run a statement, as the superuser and outside of every transaction."""
+        """Run a statement as the superuser, outside any transaction."""
         asyncio.run(_execute(self.url("postgres"), statement))
 
     def rows(self, url: str, query: str) -> list[Any]:
-        """What a query gives."""
+        """Return the rows of a query."""
         return asyncio.run(_rows(self.url(str(make_url(url).database)), query))
 
     def start(self) -> None:
-        """Start the server; when this returns it takes connections."""
+        """Start the server and wait until it accepts connections."""
         assert self._process is None, "it is running already"
         options = {
             **_SETTINGS,
@@ -120,23 +120,23 @@ class PostgresServer:
         self._log.wait_until_ready()
 
     def stop(self) -> None:
-        """Shut down in good order; it ends open connections by itself."""
+        """Shut down gracefully, ending open connections."""
         self._end(signal.SIGINT)
 
     def crash(self) -> None:
-        """End at once, with nothing written that was not committed."""
+        """Crash the server: only what was committed survives."""
         self._end(signal.SIGQUIT)
 
     def pause(self) -> None:
-        """Stop answering with all connections open, as a stalled machine does."""
+        """Freeze the server with all connections open, as a stalled machine does."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """End a `pause`."""
         self._signal(signal.SIGCONT)
 
     def mend(self) -> None:
-        """Have it running, in whatever state a test has left it."""
+        """Make the server run again, in whatever state a test left it."""
         if self._process is not None and self._process.poll() is None:
             self.resume()
             return
@@ -145,7 +145,7 @@ class PostgresServer:
         self.start()
 
     def close(self) -> None:
-        """Make sure that nothing runs any more, in whatever state it is."""
+        """Stop the server, in whatever state it is."""
         if self._process is None:
             return
         if self._process.poll() is None:
@@ -176,13 +176,13 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server() -> Generator[PostgresServer]:
-    """Start a server; stop it and remove all it stored at the end.
+    """Run a server for the length of the block, then remove its files.
 
     Raises:
         ProgramMissing: There is no PostgreSQL on this machine.
     """
-    # Not pytest's tmp_path: the name of a Unix socket must be short, and its folders open to
-    # the user the server runs as.
+    # Not pytest's tmp_path: the path of a Unix socket must be short, and its folders open to the
+    # user the server runs as.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     try:
         server = PostgresServer(folder=folder)
@@ -196,7 +196,7 @@ def postgres_server() -> Generator[PostgresServer]:
 
 
 def _unprivileged(folder: Path) -> dict[str, Any]:
-    """As whom to run, for `subprocess`; `folder` is handed over to them."""
+    """Return the `subprocess` options of the user to run as; that user gets to own `folder`."""
     if os.geteuid() != 0:
         return {}
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -222,7 +222,7 @@ def _make_cluster(initdb: Path, *, folder: Path, identity: dict[str, Any]) -> No
 
 
 class _Log:
-    """Reads what the server tells, so that the pipe never fills; its thread ends with the server."""
+    """Reads the server's output so that the pipe never fills; its thread ends with the server."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -246,7 +246,7 @@ class _Log:
             self._last_words.append(line)
             if READY in line:
                 self._ready.set()
-        # It has ended; whoever waits for the start must not wait any longer.
+        # The server has ended: wake a caller that still waits for it to start.
         self._ready.set()
 
 

@@ -1,4 +1,4 @@
-"""A working engine that fails in the ways a test asks for."""
+"""A working engine that fails where a test tells it to."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
@@ -10,15 +10,15 @@ from chat_app.streams.subscription import Subscription
 
 
 class Unforeseen(Exception):
-    """What nobody has thought of."""
+    """An error that no code under test anticipates."""
 
 
 class FailingEngine(Engine):
-    """Passes everything on to another engine, or raises `Unforeseen` when told to.
+    """Delegates to another engine, or raises `Unforeseen` when told to.
 
     Attributes:
-        shared: As of the other.
-        failures: By the name of a method, how often it will raise; `next` is of subscriptions.
+        shared: As in the other engine.
+        failures: How many more times each method raises; `next` is a subscription's method.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -27,7 +27,7 @@ class FailingEngine(Engine):
         self._passed_on = engine
 
     def fail(self, name: str) -> None:
-        """Raise if that is still owed for `name`."""
+        """Raise if `name` has a failure left, and use it up."""
         if self.failures[name]:
             self.failures[name] -= 1
             raise Unforeseen(name)

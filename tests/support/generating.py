@@ -1,4 +1,4 @@
-"""A generation that is broken off, and a store that forgets what it was."""
+"""Generations that break off, and a store that goes back in time."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.support.server_process import TOO_LONG, ServerProcess
 async def begun(
     here: ServerProcess, model: ScriptedLLM, owner: Identity, *lines: Line, until: str
 ) -> tuple[StreamId, asyncio.Task[None]]:
-    """A generation under way that has got to the text `until`."""
+    """Start a generation and return once it has reached the text `until`."""
     stream_id = await here.ask(owner)
     producing = asyncio.create_task(here.producer.produce(owner, stream_id))
     model.say(*lines)
@@ -26,14 +26,14 @@ async def begun(
 
 
 async def ended(*tasks: asyncio.Task[Any]) -> None:
-    """Return when they have, well or not."""
+    """Wait until all tasks have ended, successfully or not."""
     with anyio.fail_after(TOO_LONG):
         await asyncio.wait(tasks)
 
 
 @contextmanager
 def store_rewound(redis_url: str, stream_id: StreamId) -> Iterator[None]:
-    """The store knows of the stream at the end what it knew at the beginning."""
+    """Restore, after the block, all that the store held of the stream before it."""
     with redis.Redis.from_url(redis_url) as client:
         names: Any = client.keys(f"*{stream_id}*")
         before: dict[bytes, Any] = {name: client.dump(name) for name in names}

@@ -1,4 +1,4 @@
-"""Proxies that are bad for event streams, as some company networks have them."""
+"""Proxies that harm event streams, like those in some company networks."""
 
 import asyncio
 
@@ -6,10 +6,9 @@ from tests.support.tcp_proxy import TcpProxy
 
 
 class BufferingProxy(TcpProxy):
-    """Passes a response on when it is complete, and not a byte before.
+    """Forwards a response only once it is complete.
 
-    For clients that ask with `Connection: close`: the end of the connection is that of the
-    response.
+    For clients that send `Connection: close`, so that the connection ends with the response.
     """
 
     async def _replies(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
@@ -18,7 +17,7 @@ class BufferingProxy(TcpProxy):
 
 
 class ImpatientProxy(TcpProxy):
-    """Resets each connection `patience` seconds after it was made, whatever is under way."""
+    """Resets each connection `patience` seconds after it was made, even in mid-response."""
 
     def __init__(self, *, port: int, patience: float) -> None:
         super().__init__(port=port)

@@ -1,4 +1,4 @@
-"""The real HTTP server in the process of the test, whose tasks and sockets can be counted then."""
+"""The real HTTP server in the test's process, so that its tasks and sockets can be counted."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ from tests.support.ports import free_port
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncGenerator[int]:
-    """`app` behind a port of the loopback, which is given."""
+    """Serve `app` on a loopback port; yield the port."""
     port = free_port()
     server = Server(
         app, port=port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False
@@ -28,7 +28,7 @@ async def serving(app: ASGIApp) -> AsyncGenerator[int]:
 
 
 async def _answers(port: int) -> None:
-    """Return when something listens on `port`."""
+    """Wait until something listens on `port`."""
     while True:
         with suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""The API over the opened parts, in this process, and somebody who asks it."""
+"""The API in this process, over real services, and a client of it."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -23,7 +23,7 @@ TOO_LONG = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A whole response."""
+    """A complete response."""
 
     status: int
     headers: dict[str, str]
@@ -34,17 +34,17 @@ class Answer:
 
     @property
     def frames(self) -> bytes:
-        """The events, without what marks their end."""
+        """The frames of the body, without the end marker."""
         assert self.body.endswith(frame.DONE)
         return self.body.removesuffix(frame.DONE)
 
 
 @dataclass(slots=True)
 class Caller:
-    """Somebody who asks the API.
+    """A client of the API.
 
     Attributes:
-        cookie: What the API gave them to be known by.
+        cookie: The session cookie the API gave the client.
     """
 
     app: ASGIApp
@@ -66,7 +66,7 @@ class Caller:
     async def send(
         self, text: str, *, message: str = "prompt", wait: float | None = None
     ) -> Answer:
-        """Ask; without `wait`, the answer is the whole stream."""
+        """Send a prompt; without `wait`, the answer is the whole stream."""
         path = "/api/chat" if wait is None else f"/api/chat?wait={wait}"
         return await self.ask("POST", path, prompt(text, message=message))
 
@@ -78,9 +78,9 @@ def prompt(text: str, *, message: str = "prompt") -> dict[str, Any]:
 
 @asynccontextmanager
 async def in_process_api(settings: Settings) -> AsyncGenerator[ASGIApp]:
-    """The application's API, without the page and without a socket.
+    """Open the application's API, without the page and without a socket.
 
-    A path may have a query, unless there is one beside it, as a server has it.
+    The query may be part of the path or, as a real server has it, in the scope.
     """
     api = create_api(max_body_bytes=settings.max_request_bytes, allowed_origins=())
     async with open_services(settings) as services:
@@ -107,7 +107,7 @@ async def in_process_api(settings: Settings) -> AsyncGenerator[ASGIApp]:
 
 
 async def visitor(app: ASGIApp) -> Caller:
-    """Somebody with a session."""
+    """Return a client with a session."""
     caller = Caller(app)
     answer = await caller.ask("POST", "/api/session")
     caller.cookie = answer.headers["set-cookie"].partition(";")[0]

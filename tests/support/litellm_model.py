@@ -1,4 +1,4 @@
-"""A `LiteLLMModel` that asks the scripted server, and what to do with it."""
+"""A `LiteLLMModel` that calls the scripted server, and helpers to use it."""
 
 import asyncio
 from collections.abc import Callable
@@ -48,7 +48,7 @@ async def collect(model: LiteLLMModel, asked: Prompt | None = None) -> list[Delt
 async def failure(
     model: LiteLLMModel, *, on_delta: Callable[[], None] = lambda: None
 ) -> tuple[str, GenerationError]:
-    """The text that came before the error, and the error."""
+    """Return the text that came before the error, and the error."""
     items: list[Delta | Finish] = []
 
     async def read() -> None:
@@ -67,7 +67,7 @@ def text_of(items: list[Delta | Finish]) -> str:
 
 
 def allow_certificate_lookup(blockbuster: BlockBuster) -> None:
-    """LiteLLM looks for certificates when it builds a client: a few system calls, once an hour."""
+    """Let LiteLLM read certificates when it builds a client: a few system calls, once an hour."""
     for name in ("os.stat", "io.TextIOWrapper.read", "io.BufferedReader.read"):
         blockbuster.functions[name].can_block_in(
             "litellm/llms/custom_httpx/http_handler.py", {"get_ssl_configuration"}

@@ -1,4 +1,4 @@
-"""What stands before several servers: each connection goes to one of those in service."""
+"""A load balancer: each connection goes to one of the servers in service."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -8,10 +8,10 @@ from tests.support.tcp_proxy import TcpProxy
 
 
 class LoadBalancer(TcpProxy):
-    """Spreads connections over servers, one after the other.
+    """Spreads connections over the servers in turn.
 
     Attributes:
-        ports: Those of the servers, on the loopback.
+        ports: The servers' loopback ports.
     """
 
     def __init__(self, *, ports: Sequence[int]) -> None:
@@ -21,7 +21,7 @@ class LoadBalancer(TcpProxy):
 
     @contextmanager
     def without(self, port: int) -> Iterator[None]:
-        """Send no new connections to a server, as during its restart; those there are stay."""
+        """Send a server no new connections, as during its restart; existing ones stay."""
         self._in_service.remove(port)
         try:
             yield

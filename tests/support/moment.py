@@ -1,10 +1,10 @@
-"""Letting time go by: for a fault that lasts, and for a client that waits before it asks again."""
+"""Waiting a fixed time: for a fault that lasts, and for a client that retries after a pause."""
 
 import asyncio
 
 
 async def pause(seconds: float) -> None:
-    """Return after so long; nothing that could happen meanwhile would be a reason to do so earlier."""
+    """Wait this long, where no event could be a reason to go on earlier."""
     loop = asyncio.get_running_loop()
     over = loop.create_future()
     timer = loop.call_later(seconds, over.set_result, None)

@@ -1,4 +1,4 @@
-"""A real nginx in front of a server, configured as the documentation says."""
+"""A real nginx in front of a server, with the documented configuration."""
 
 import subprocess
 import threading
@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 from tests.support.programs import NGINX, find
 
 TIMEOUT = 20
-READY = "event method"  # said when it listens
+READY = "event method"  # logged once it listens
 
 _AROUND = """
 daemon off;
@@ -36,13 +36,13 @@ class Nginx:
     """A running nginx.
 
     Attributes:
-        port: Where it listens, on the loopback.
+        port: Its loopback port.
     """
 
     def __init__(self, config: Path, *, port: int) -> None:
         self.port = port
         self._said: list[str] = []
-        self._hears = threading.Condition()  # notified at each line, and at the end
+        self._hears = threading.Condition()  # notified at each line of the log, and at its end
         self._process = subprocess.Popen(
             [find(NGINX), "-p", config.parent, "-c", config, "-e", "stderr"],
             stdin=subprocess.DEVNULL,
@@ -50,23 +50,23 @@ class Nginx:
             stderr=subprocess.PIPE,
             text=True,
         )
-        # Ends with the process, whose output it reads so that the pipe never fills.
+        # Drains the process's output so that the pipe never fills; ends with the process.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
     def address(self) -> str:
-        """What a client connects to."""
+        """The address that clients connect to."""
         return f"http://127.0.0.1:{self.port}"
 
     def has_said(self, words: str) -> None:
-        """Wait until `words` are in its log."""
+        """Wait until the log contains `words`."""
         with self._hears:
             self._hears.wait_for(lambda: self._ended or self._knows(words), TIMEOUT)
             assert self._knows(words), f"nginx has not said {words!r}:\n{''.join(self._said)}"
 
     def close(self) -> None:
-        """End it."""
+        """Stop nginx."""
         self._process.terminate()
         self._process.wait(TIMEOUT)
         self._reader.join(TIMEOUT)
@@ -95,12 +95,12 @@ class Nginx:
 def nginx_before(
     port: int, *, listen: int | None = None, instead: Mapping[str, str] | None = None
 ) -> Iterator[Nginx]:
-    """Nginx before the server at `port` of the loopback, until the end of the block.
+    """Run nginx in front of the server at loopback port `port` for the length of the block.
 
     Args:
-        port: The server's.
-        listen: Nginx' own; a free one by default.
-        instead: Passages of the documented configuration, and what stands there instead.
+        port: The server's port.
+        listen: The port for nginx; a free one by default.
+        instead: Passages of the documented configuration, each with its replacement.
     """
     own = listen or free_port()
     site = documented_site()
@@ -120,6 +120,6 @@ def nginx_before(
 
 
 def documented_site() -> str:
-    """What `docs/operations.md` tells people to write into nginx' `http` block."""
+    """Return the `http` block contents that `docs/operations.md` gives for nginx."""
     text = (ROOT / "docs" / "operations.md").read_text()
     return text.partition("```nginx\n")[2].partition("```")[0]

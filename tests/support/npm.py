@@ -1,7 +1,7 @@
-"""Packages of npm, and the node that runs them.
+"""npm packages, and the Node that runs them.
 
-Node comes with the locked packages, as a dependency of pyright. It is what the packages are made
-for; bun, which is there as well, has a `fetch` that tells of a cut in other words.
+Node comes with the locked Python packages, as a dependency of pyright. The npm packages are made
+for it; bun, which is available as well, has a `fetch` that reports a cut with other messages.
 """
 
 import fcntl
@@ -15,9 +15,9 @@ _NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 def install(folder: Path) -> None:
-    """Install the packages that are locked in `folder`, unless they are there.
+    """Install the packages locked in `folder`, unless they are installed already.
 
-    Two processes that run tests do so one after the other.
+    A file lock keeps two test processes from installing at once.
     """
     lock = folder / "package-lock.json"
     with lock.open() as opened:

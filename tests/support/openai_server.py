@@ -1,10 +1,10 @@
-"""An OpenAI-compatible model server over real sockets, scripted by the test.
+"""An OpenAI-compatible model server on real sockets, scripted by the test.
 
     async with OpenAIServer(answer("Hel", "lo"), refusal(429, retry_after=7)) as server:
         model = LiteLLMModel("openai/test-model", api_base=server.base_url, api_key="test-key", ...)
 
-Each request takes the next scripted reply; when the script is used up, `DEFAULT` answers. Outside
-an event loop, `openai_server_in_thread` gives the same server.
+Each request gets the next scripted reply; once the script is used up, it gets `DEFAULT`. For tests
+without an event loop there is `openai_server_in_thread`.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Cue(Enum):
-    """What the server does in the middle of a body, other than sending."""
+    """What the server does in the middle of a body besides sending."""
 
     HOLD = auto()
-    """Stay silent until `OpenAIServer.release`, or until the client goes."""
+    """Stay silent until `OpenAIServer.release`, or until the client leaves."""
     CLOSE = auto()
     """Close the connection (FIN); the body lacks its terminating chunk."""
     RESET = auto()
@@ -36,7 +36,7 @@ class Cue(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One scripted response: every `bytes` of the body is one write."""
+    """One scripted response: each `bytes` of the body is one write."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"),)
@@ -44,12 +44,12 @@ class Reply:
 
 
 def sse(data: object) -> bytes:
-    """One SSE frame."""
+    """Return one SSE frame."""
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
 def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> bytes:
-    """One `chat.completion.chunk`; without a delta it has no choices, like the usage chunk."""
+    """Return one `chat.completion.chunk`; without a delta it has no choices, as a usage chunk."""
     finish_reason = fields.pop("finish_reason", None)
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return sse(
@@ -68,19 +68,19 @@ ROLE = chunk({"role": "assistant", "content": ""})
 
 
 def texts(*pieces: str) -> tuple[bytes, ...]:
-    """Content chunks."""
+    """Return content chunks."""
     return tuple(chunk({"content": piece}) for piece in pieces)
 
 
 def reasoning(*pieces: str) -> tuple[bytes, ...]:
-    """Reasoning chunks, as DeepSeek and vLLM send them."""
+    """Return reasoning chunks in the form that DeepSeek and vLLM send."""
     return tuple(chunk({"reasoning_content": piece}) for piece in pieces)
 
 
 def ending(
     reason: str = "stop", *, prompt_tokens: int = 7, completion_tokens: int = 3
 ) -> tuple[bytes, ...]:
-    """The finish reason, the usage and `[DONE]`."""
+    """Return the finish reason, the usage and `[DONE]`."""
     counts = {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
@@ -90,7 +90,7 @@ def ending(
 
 
 def answer(*pieces: str) -> Reply:
-    """A whole and healthy answer."""
+    """Return a complete, successful answer."""
     return Reply(body=(ROLE, *texts(*pieces), *ending()))
 
 
@@ -101,7 +101,7 @@ def refusal(
     code: str | None = None,
     retry_after: str | None = None,
 ) -> Reply:
-    """An error response in OpenAI's form."""
+    """Return an error response in OpenAI's form."""
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
     headers = [("content-type", "application/json")]
     if retry_after is not None:
@@ -115,10 +115,10 @@ DEFAULT = answer("Hello ", "from ", "the ", "test ", "model.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One call of the model, as the server saw it.
+    """One model request, as the server saw it.
 
     Attributes:
-        disconnected: Set when the client went before its reply was complete.
+        disconnected: Set when the client left before its reply was complete.
     """
 
     path: str
@@ -132,14 +132,14 @@ class Request:
 
 
 class OpenAIServer:
-    """Answers `POST /v1/chat/completions` by script and remembers every request."""
+    """Answers `POST /v1/chat/completions` from the script and records every request."""
 
     def __init__(self, *replies: Reply) -> None:
         self.requests: list[Request] = []
         self._script = deque(replies)
         self._connections: set[asyncio.Task[None]] = set()  # ended by __aexit__
         self._held: deque[asyncio.Event] = deque()
-        self._releases = 0  # of holds to come
+        self._releases = 0  # releases for holds that have not begun yet
         self._acts = 0
 
     async def __aenter__(self) -> Self:
@@ -163,13 +163,13 @@ class OpenAIServer:
         self._script.extend(replies)
 
     def release(self) -> None:
-        """End one `Cue.HOLD`, the current or the next; may be called from any thread."""
+        """End one `Cue.HOLD`, the current one or the next; callable from any thread."""
         self._loop.call_soon_threadsafe(self._release)
 
     def begin_anew(self) -> None:
-        """Forget script, requests and releases; what is under way goes on to its end unheld.
+        """Forget script, requests and releases; replies in progress run to their end, unheld.
 
-        What one test has left behind is nothing to the next. May be called from any thread.
+        This keeps the leftovers of one test out of the next. Callable from any thread.
         """
         self._script.clear()
         self.requests.clear()
@@ -214,7 +214,7 @@ class OpenAIServer:
     async def _send(
         self, reply: Reply, writer: asyncio.StreamWriter, *, gone: asyncio.Task[bytes], act: int
     ) -> bool:
-        """Send `reply`; false when the client went before its end."""
+        """Send `reply`; return False if the client left before its end."""
         try:
             writer.write(_head(reply))
             for part in reply.body:
@@ -234,7 +234,7 @@ class OpenAIServer:
         return True
 
     async def _hold(self, gone: asyncio.Task[bytes]) -> bool:
-        """Return whether it was released, when it is or the client goes."""
+        """Wait for a release or for the client to leave; return whether it was a release."""
         if self._releases:
             self._releases -= 1
             return True
@@ -271,7 +271,7 @@ def _head(reply: Reply) -> bytes:
 
 def _break_off(writer: asyncio.StreamWriter, cue: Cue) -> None:
     if cue is Cue.RESET:
-        # Lingering for zero seconds turns the close into a reset.
+        # With SO_LINGER at zero seconds, closing the socket resets the connection.
         raw: socket.socket = writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
@@ -281,7 +281,7 @@ def _break_off(writer: asyncio.StreamWriter, cue: Cue) -> None:
 
 @contextmanager
 def openai_server_in_thread(*replies: Reply) -> Iterator[OpenAIServer]:
-    """The server on an event loop of its own, for tests that have none."""
+    """Run the server on its own event loop, for tests that have none."""
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(OpenAIServer(*replies)) as server,

@@ -1,4 +1,4 @@
-"""The page's state as one visitor has it, with the real services behind it and no browser."""
+"""The page's state for one visitor, with real services behind it and no browser."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -15,10 +15,10 @@ S = TypeVar("S", bound=rx.State)
 
 @dataclass(frozen=True)
 class PageVisit:
-    """A tab of somebody with a session.
+    """A tab of a visitor who has a session.
 
     Attributes:
-        identity: Who that is.
+        identity: The visitor.
     """
 
     identity: Identity
@@ -27,7 +27,7 @@ class PageVisit:
 
     @classmethod
     async def begin(cls, opened: Services) -> "PageVisit":
-        """Somebody new, with a tab of an empty page."""
+        """Create a new visitor with a tab on an empty page."""
         guest = await opened.sessions.create_guest()
         cookie = f"{opened.settings.session_cookie}={guest.token}"
         visit = cls(guest.identity, cast("Any", State)(_reflex_internal_init=True), cookie)
@@ -35,16 +35,16 @@ class PageVisit:
         return visit
 
     def another_tab(self) -> "PageVisit":
-        """The same visitor, on another device as it were."""
+        """Open another tab for the same visitor, as on another device."""
         tab = PageVisit(self.identity, cast("Any", State)(_reflex_internal_init=True), self._cookie)
         tab.go("/")
         return tab
 
     def go(self, path: str) -> None:
-        """Have that address; what the page does when it is loaded is for the test to call."""
+        """Change the tab's address; the test itself calls what the page does on load."""
         headers = HeaderData(cookie=self._cookie)
         self._root.router = RouterData(headers=headers, url=ReflexURL(f"http://localhost{path}"))
 
     async def state(self, kind: type[S]) -> S:
-        """Its state of that kind: handlers are called on it as events do."""
+        """Return the tab's state of that kind; calling its handlers stands for events."""
         return await self._root.get_state(kind)

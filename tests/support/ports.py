@@ -1,14 +1,14 @@
-"""Ports of the loopback that are free."""
+"""Free loopback ports."""
 
 import random
 import socket
 
 
 def free_port() -> int:
-    """A free TCP port below those the system hands to outgoing connections.
+    """Return a free TCP port below the range the system uses for outgoing connections.
 
-    Among those, a client that retries while the server is down can be given the very port it
-    wants to reach, and then is connected to itself.
+    Within that range, a client that retries while the server is down can be given the very port
+    it tries to reach, and connect to itself.
     """
     for _ in range(100):
         port = random.randrange(20_000, 32_000)

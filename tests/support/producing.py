@@ -1,4 +1,4 @@
-"""Having one server of several produce, and not whichever of them is the quickest."""
+"""Making a chosen server produce an answer, instead of whichever is quickest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ UNLIMITED = {"MAX_PROMPTS_PER_MINUTE": "0", "MAX_REQUESTS_PER_MINUTE": "0"}
 
 
 def named_server(folder: Path, redis_url: str, **settings: str) -> AppServer:
-    """A server by whose name Redis knows its connections."""
+    """Return a server whose connections Redis knows by its name."""
     port = free_port()
     url = f"{redis_url}?client_name={_name(port)}"
     settings = {"REDIS_URL": url, **UNLIMITED, **settings}
@@ -30,10 +30,10 @@ def _name(port: int) -> str:
 
 
 class Answer:
-    """An answer under way, as it is seen by whoever asked.
+    """An answer in progress, as the client that asked for it sees it.
 
     Attributes:
-        frames: What is left of it.
+        frames: The rest of its frames.
     """
 
     def __init__(self, chat: str, stream_id: str, frames: Iterator[bytes]) -> None:
@@ -44,16 +44,16 @@ class Answer:
 
 @contextmanager
 def answering(caller: Caller, server: AppServer, redis_url: str, text: str) -> Iterator[Answer]:
-    """An answer to `text` that `server` produces.
+    """Get an answer to `text` that `server` produces.
 
-    The servers share a queue and any of them may take a prompt; so it is sent, in new chats,
-    until the right one has it. None of it is lost: its first frame is the first there was.
+    The servers share a queue and any of them may take a prompt, so the prompt is sent in new
+    chats until the right server takes it. `frames` starts with the answer's first frame.
 
     Args:
-        caller: Who asks; `server` is asked, too.
-        server: One of `named_server`.
-        redis_url: The Redis of the servers.
-        text: The prompt. Its answer must last for some moments.
+        caller: The client that asks, at `server`.
+        server: A server made by `named_server`.
+        redis_url: The servers' Redis.
+        text: The prompt. Its answer must take a few moments.
     """
     for _ in range(TRIES):
         chat = uuid4().hex
@@ -68,7 +68,7 @@ def answering(caller: Caller, server: AppServer, redis_url: str, text: str) -> I
             answer = frames(response)
             first = next(answer)
             if _writer_of(stream_id, monitor, client) == _name(server.port):
-                monitor.__exit__(None, None, None)  # no burden on what is tested
+                monitor.__exit__(None, None, None)  # MONITOR would slow the test's Redis down
                 yield Answer(chat, stream_id, _with(first, answer))
                 return
             caller.stop(server, chat)
@@ -81,7 +81,7 @@ def _with(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _writer_of(stream_id: str, monitor: Monitor, client: redis.Redis) -> str:
-    """The name of the connection that appends to a stream."""
+    """Return the name of the connection that appends to a stream."""
     heard: Any = monitor.listen()
     for command in heard:
         if stream_id in command["command"] and "messageId" in command["command"]:

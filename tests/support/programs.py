@@ -1,7 +1,7 @@
-"""The programs that tests run beside the app, and where they are found.
+"""The programs that tests run beside the app, and where to find them.
 
-Looked for on PATH first, then in the folders where package managers put them without telling
-PATH. A test never skips for want of one: what is missing is an error that says what to install.
+They are looked for on PATH first, then in folders that package managers use but do not add to
+PATH. A test never skips because one is missing: the error says what to install.
 """
 
 import os
@@ -14,17 +14,17 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program and its companions, under any of the names it goes by.
+    """A program and its companions, under any of its names.
 
     Attributes:
         name: What people call it.
         commands: Names of the executable, the preferred one first.
-        companions: Executables that must lie in the same folder.
+        companions: Executables that must be in the same folder.
         folders: Glob patterns of well-known folders; of several matches the highest version wins.
         debian: Its package in Debian and Ubuntu.
         brew: Its package in Homebrew.
-        asks: What has it tell its version.
-        service: What Debian starts when it is installed, and at each start of the machine.
+        asks: The argument that makes it print its version.
+        service: The service that Debian starts on installation and at each boot.
     """
 
     name: str
@@ -98,7 +98,7 @@ NGINX = Program(
     name="nginx",
     commands=("nginx",),
     folders=(
-        "/usr/sbin",  # Debian's, which is on the PATH of root alone
+        "/usr/sbin",  # Debian's, which is only on root's PATH
         "/opt/homebrew/opt/nginx/bin",
         "/usr/local/opt/nginx/bin",
     ),
@@ -112,10 +112,10 @@ PROGRAMS = (REDIS_SERVER, POSTGRES, CHROMIUM, NGINX)
 
 
 def find(program: Program, *, path: str | None = None) -> Path:
-    """The executable of `program`, proved to run.
+    """Return the executable of `program`, after checking that it runs.
 
     Args:
-        program: What to look for.
+        program: The program to look for.
         path: Folders to look in first, as in PATH; by default PATH itself.
 
     Raises:
@@ -154,10 +154,10 @@ def _candidates(program: Program, *, folders: Sequence[Path]) -> Iterator[Path]:
 
 
 def _runs(executable: Path, *, asks: str) -> bool:
-    """Whether it starts, and can be used.
+    """Whether the executable starts and is usable.
 
-    Ubuntu's `chromium-browser` is a note that tells to install the snap, and a browser that
-    comes as a snap cannot read a profile in a temporary folder.
+    Ubuntu's `chromium-browser` only prints that the snap must be installed, and a browser from a
+    snap cannot read a profile in a temporary folder.
     """
     try:
         told = subprocess.run(

@@ -1,4 +1,4 @@
-"""A Redis Cluster of our own: masters that share the slots among them, and no replicas."""
+"""A private Redis Cluster: masters that share the slots, without replicas."""
 
 import threading
 import time
@@ -19,20 +19,20 @@ START_TIMEOUT = 20
 class RedisCluster:
     """Masters on the loopback that hold all slots, in equal parts and in order.
 
-    A node that is killed and started again is empty, but still the same member with the same
-    slots. While one is away the whole cluster refuses commands, as it does by default.
+    A node that is killed and restarted is empty, but remains the same member with the same slots.
+    While a node is away the whole cluster refuses commands, which is Redis's default.
 
     Attributes:
-        nodes: The masters; each may be broken like any server.
+        nodes: The masters; tests may break each like any server.
     """
 
     def __init__(self, *, folder: Path, masters: int = 3) -> None:
         """Choose the addresses; nothing runs yet.
 
         Args:
-            folder: Where the nodes keep their sockets and their memberships; its path must be
-                short (100 bytes on macOS).
-            masters: How many nodes; a cluster has at least three.
+            folder: Where the nodes keep their sockets and their memberships; the path must be
+                short, because macOS limits a socket's path to 104 bytes.
+            masters: The number of nodes; a cluster needs at least three.
         """
         self._bus_ports = [free_port() for _ in range(masters)]
         self.nodes: list[RedisServer] = []
@@ -47,11 +47,11 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """The address of one node; a client learns those of the others there."""
+        """The address of one node, from which a client learns the others."""
         return self.nodes[0].url
 
     def start(self) -> None:
-        """Start an empty cluster; when this returns every node serves its slots."""
+        """Start an empty cluster and wait until every node serves its slots."""
         for node in self.nodes:
             node.start()
         with self._clients() as clients:
@@ -59,7 +59,7 @@ class RedisCluster:
             for number, (client, (first, end)) in enumerate(
                 zip(clients, pairwise(bounds), strict=True)
             ):
-                # With epochs of their own they need not negotiate who is right about a slot.
+                # With distinct epochs the nodes need not negotiate who owns a slot.
                 client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
             for node, bus_port in zip(self.nodes, self._bus_ports, strict=True):
@@ -67,18 +67,18 @@ class RedisCluster:
             self._wait_until_up(clients)
 
     def wait_until_up(self) -> None:
-        """Return when every node serves its slots (again)."""
+        """Wait until every node serves its slots (again)."""
         with self._clients() as clients:
             self._wait_until_up(clients)
 
     def flush(self) -> None:
-        """Forget all keys."""
+        """Delete all keys."""
         with self._clients() as clients:
             for client in clients:
                 client.flushall()
 
     def close(self) -> None:
-        """Make sure that nothing runs any more, in whatever state it is."""
+        """Stop all nodes, in whatever state they are."""
         for node in self.nodes:
             node.close()
 

@@ -1,4 +1,4 @@
-"""A Redis server of our own, that tests may break in every way a real one breaks."""
+"""A private Redis server that tests may break in every way a real one breaks."""
 
 import signal
 import subprocess
@@ -19,37 +19,37 @@ _DUMP = "dump.rdb"
 
 
 class RedisServer:
-    """A server on a Unix socket and on a TCP port of the loopback, which saves nothing by itself.
+    """A server on a Unix socket and a loopback TCP port, which saves nothing by itself.
 
-    Both addresses stay the same over any number of stops, kills and starts; what was stored
-    does not: it starts empty, unless it is told to have what it last saved.
+    Both addresses survive any number of stops, kills and starts. The data does not: the server
+    starts empty unless it is told to load what it last saved.
     """
 
     def __init__(self, *, folder: Path, options: Mapping[str, str] | None = None) -> None:
         """Choose the addresses; nothing runs yet.
 
         Args:
-            folder: Where the socket goes; its path must be short (104 bytes on macOS).
-            options: Lines of its configuration, over those of the tests.
+            folder: Where the socket goes; macOS limits the socket's path to 104 bytes.
+            options: Configuration options that override those of the tests.
         """
         self.socket = folder / "redis.sock"
         self.port = free_port()
         self._folder = folder
         self._options = options or {}
         self._process: subprocess.Popen[str] | None = None
-        # Ends with the process, whose output it reads so that the pipe never fills.
+        # Drains the process's output so that the pipe never fills; ends with the process.
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
         self._last_words: deque[str] = deque(maxlen=20)
 
     @property
     def url(self) -> str:
-        """By TCP, as `REDIS_URL` wants it."""
+        """The TCP address, for `REDIS_URL`."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
     def socket_url(self) -> str:
-        """By the Unix socket, which is faster and needs no port."""
+        """The address of the Unix socket, which is faster and needs no port."""
         return f"unix://{self.socket}?db=0"
 
     @property
@@ -58,10 +58,10 @@ class RedisServer:
         return self._running().pid
 
     def start(self, *, saved: bool = False) -> None:
-        """Start a server; when this returns both addresses accept connections.
+        """Start the server and wait until both addresses accept connections.
 
         Args:
-            saved: With what it was told to SAVE, or was configured to; else empty.
+            saved: Whether to load what it last saved; otherwise it starts empty.
         """
         assert self._process is None, "it is running already"
         if not saved:
@@ -81,28 +81,28 @@ class RedisServer:
             raise AssertionError("Redis did not start:\n" + "".join(self._last_words))
 
     def stop(self) -> None:
-        """Shut down in good order: clients see their connections closed."""
+        """Shut down gracefully: clients see their connections closed."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End at once, as a crash does."""
+        """Kill the server, as a crash does."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Stop answering with all connections open, as a stalled machine does."""
+        """Freeze the server with all connections open, as a stalled machine does."""
         self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after `pause`, with everything still stored."""
+        """End a `pause`; nothing stored is lost."""
         self._running().send_signal(signal.SIGCONT)
 
     def restart(self, *, saved: bool = False) -> None:
-        """Crash and come back at the same addresses: empty, or with what it last saved."""
+        """Crash and return at the same addresses, empty or with what was last saved."""
         self.kill()
         self.start(saved=saved)
 
     def close(self) -> None:
-        """Make sure that nothing runs any more, in whatever state it is."""
+        """Stop the server, in whatever state it is."""
         if self._process is not None:
             self.kill()
 
@@ -113,7 +113,7 @@ class RedisServer:
     def _end(self, number: signal.Signals) -> None:
         process = self._running()
         process.send_signal(number)
-        # A paused process hears SIGTERM only when it goes on.
+        # A paused process handles SIGTERM only once it resumes.
         process.send_signal(signal.SIGCONT)
         process.wait(STOP_TIMEOUT)
         if self._reader is not None:
@@ -143,14 +143,14 @@ class RedisServer:
             self._last_words.append(line)
             if READY in line:
                 self._ready.set()
-        # It has ended; whoever waits for the start must not wait any longer.
+        # The server has ended: wake a caller that still waits for it to start.
         self._ready.set()
 
 
 @contextmanager
 def running_redis(**options: str) -> Iterator[RedisServer]:
-    """A server of one's own, to be broken; `options` as in its configuration, `-` being `_`."""
-    # Not pytest's tmp_path: the name of a Unix socket must be short.
+    """Run a server for one test to break; `options` are those of redis.conf, with `_` for `-`."""
+    # Not pytest's tmp_path: the path of a Unix socket must be short.
     with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
         lines = {name.replace("_", "-"): value for name, value in options.items()}
         server = RedisServer(folder=Path(folder), options=lines)

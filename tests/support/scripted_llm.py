@@ -1,4 +1,4 @@
-"""A model that says what a test gives it, when the test gives it."""
+"""A model that says what the test tells it to, when the test tells it to."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,13 +9,13 @@ Line = str | Delta | Finish | Exception
 
 
 class ScriptedLLM:
-    """Speaks the lines it is given, in order, and is silent in between.
+    """Says the lines it is given, in order, and is silent in between.
 
-    All requests share one script: a request that follows a broken-off one goes on where that one
+    All requests share one script: after a request breaks off, the next one goes on where it
     stopped. An exception among the lines is raised.
 
     Attributes:
-        prompts: What it was asked, one for each request.
+        prompts: The prompt of each request.
         at_work: How many requests are being answered.
     """
 
@@ -34,17 +34,17 @@ class ScriptedLLM:
             self._script.put_nowait(line)
 
     async def asked(self, times: int = 1) -> None:
-        """Return when it has got that many requests."""
+        """Wait until the model has received that many requests."""
         while len(self.prompts) < times:
             await self._change()
 
     async def idle(self) -> None:
-        """Return when it answers nobody."""
+        """Wait until no request is being answered."""
         while self.at_work:
             await self._change()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Finish]:
-        """Answer with the lines that nobody has been given yet; see `LLM.stream`."""
+        """Answer with the lines that no request has had yet; see `LLM.stream`."""
         self.prompts.append(prompt)
         self.at_work += 1
         self._changed.set()

@@ -1,4 +1,4 @@
-"""The parts of one server process, without the process: log, producer, queue and turns."""
+"""The parts of a server process, without the process: log, producer, queue and turns."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -33,10 +33,10 @@ _OPTIONS = LogOptions(timeout=timedelta(seconds=2))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerProcess:
-    """What one server process has of the world.
+    """The parts of one server process.
 
     Attributes:
-        url: The store that its log and its queue are in.
+        url: The store of its log and its queue.
     """
 
     url: str
@@ -46,11 +46,11 @@ class ServerProcess:
 
     @property
     def chats(self) -> ChatRepository:
-        """The database as its users see it."""
+        """The repository of chats."""
         return ChatRepository(self.database)
 
     async def ask(self, identity: Identity, text: str = QUESTION) -> StreamId:
-        """A prompt that is accepted, with nobody answering it yet."""
+        """Accept a prompt without answering it yet."""
         begun = await self.chats.begin_turn(
             identity, chat_id=CHAT, message_id=MessageId(uuid4().hex), text=text, model="scripted"
         )
@@ -58,11 +58,11 @@ class ServerProcess:
         return begun.stream.id
 
     async def chat(self, identity: Identity) -> Chat:
-        """The chat as the database has it."""
+        """Read the chat from the database."""
         return await self.chats.read_chat(identity, CHAT)
 
     async def watch(self, stream_id: StreamId, *, text: str) -> bytes:
-        """The stream from its first event until it holds `text`."""
+        """Read the stream from its first event until it holds `text`."""
         data = b""
         with anyio.fail_after(TOO_LONG):
             async for batch in await self.log.follow(stream_id):
@@ -72,7 +72,7 @@ class ServerProcess:
         raise AssertionError(f"the stream ended with {text_of(data)!r}")
 
     async def everything(self, stream_id: StreamId) -> bytes:
-        """The stream from its first event to its end."""
+        """Read the stream from its first event to its end."""
         with anyio.fail_after(TOO_LONG):
             follower = await self.log.follow(stream_id)
             return b"".join([batch.data async for batch in follower])
@@ -84,7 +84,7 @@ class ServerProcess:
         name: str = "generations",
         redelivery_timeout: timedelta = timedelta(seconds=1),
     ) -> AsyncGenerator[Generations]:
-        """The task queue, and this process working on it."""
+        """Open the task queue, with this process working on it."""
         async with open_generations(
             self.url,
             self.producer,
@@ -96,7 +96,7 @@ class ServerProcess:
             yield generations
 
     def turns(self, generations: Generations, *, chats: ChatRepository | None = None) -> Turns:
-        """What the page and the API call."""
+        """Return the `Turns` that the page and the API call."""
         return Turns(
             chats=chats or self.chats,
             log=self.log,
@@ -118,7 +118,7 @@ async def server_process(
     continues: bool = True,
     options: LogOptions = _OPTIONS,
 ) -> AsyncGenerator[ServerProcess]:
-    """The parts of a process that answers with `model`."""
+    """Open the parts of a process that answers with `model`."""
     async with open_log(url, options) as log:
         producer = Producer(
             log,
@@ -133,16 +133,16 @@ async def server_process(
 
 
 def events(data: bytes) -> list[dict[str, Any]]:
-    """The events in some frames."""
+    """Return the events in some frames."""
     return [frame.decode(piece)[1] for piece in frame.split(data)]
 
 
 def timeless(meta: dict[str, Any]) -> dict[str, Any]:
-    """What is known of a reply's making, without the times."""
+    """Return a reply's metadata without the times."""
     times = ("started_at", "first_delta_ms", "reasoning_ms", "duration_ms")
     return {name: value for name, value in meta.items() if name not in times}
 
 
 def text_of(data: bytes) -> str:
-    """The text of the answer in some frames, without the reasoning."""
+    """Return the text of the answer in some frames, without the reasoning."""
     return "".join(event["delta"] for event in events(data) if event["type"] == "text-delta")

@@ -1,4 +1,4 @@
-"""Asking the demo model, on a clock that only its own waiting moves."""
+"""The demo model on a clock that advances only when the model waits."""
 
 import asyncio
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from chat_app.generation.llm import Delta, Finish, Prompt, PromptMessage
 
 
 class SteppedClock:
-    """Time that passes only while somebody waits, and then a little `late`."""
+    """A clock that advances only during a wait, by `late` seconds more than asked for."""
 
     def __init__(self, *, late: float = 0.0) -> None:
         self.now = 1000.0
@@ -53,7 +53,7 @@ async def until_failure(asked: Prompt, clock: SteppedClock | None = None) -> lis
 
 
 async def seen_at(asked: Prompt, clock: SteppedClock) -> list[float]:
-    """When each delta came, in seconds since the start."""
+    """Return when each delta came, in seconds from the start."""
     start = clock.now
     return [
         clock.now - start async for item in demo(clock).stream(asked) if isinstance(item, Delta)

@@ -1,4 +1,4 @@
-"""A proxy between a client and a server that breaks connections where the test wants it."""
+"""A TCP proxy that breaks connections where the test wants it."""
 
 import asyncio
 import socket
@@ -18,17 +18,17 @@ class TcpProxy:
     """
 
     def __init__(self, *, port: int) -> None:
-        """Know the server's port on the loopback."""
+        """Forward to the server at loopback port `port`."""
         self.cuts = 0
         self._upstream = port
-        self._cut_after: int | None = None  # bytes of reply that still pass
-        self._flowing = asyncio.Event()  # cleared: no reply passes
+        self._cut_after: int | None = None  # reply bytes that may still pass
+        self._flowing = asyncio.Event()  # while cleared, no reply passes
         self._flowing.set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._streams: set[asyncio.StreamWriter] = set()  # clients who were sent events
-        self._swallowed: set[asyncio.StreamWriter] = set()  # clients who hear no more
-        self._lost: set[asyncio.StreamWriter] = set()  # and whom nobody hears
-        self._word: bytes | None = None  # that loses a connection
+        self._streams: set[asyncio.StreamWriter] = set()  # clients that were sent events
+        self._swallowed: set[asyncio.StreamWriter] = set()  # clients whose replies are dropped
+        self._lost: set[asyncio.StreamWriter] = set()  # clients whose requests are dropped as well
+        self._word: bytes | None = None  # the word that loses a connection
         self._has_lost = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()  # ended by __aexit__
 
@@ -45,40 +45,40 @@ class TcpProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut_after(self, replied: int) -> None:
-        """Reset the connection on which the server has sent `replied` more bytes."""
+        """Let `replied` more bytes of replies pass, then reset the connection."""
         self._cut_after = replied
 
     def hold(self) -> None:
-        """Read no more of what the server sends, as a client does that is stalled."""
+        """Stop forwarding replies, as if the client had stalled."""
         self._flowing.clear()
 
     def go_on(self) -> None:
-        """End `hold`; nothing was lost but what the server gave up meanwhile.
+        """End a `hold`; nothing is lost unless the server gave up meanwhile.
 
-        May be called from any thread, as `hold` may.
+        Like `hold`, it may be called from any thread.
         """
         self._loop.call_soon_threadsafe(self._flowing.set)
 
     def swallow_streams(self) -> None:
-        """Lose what the server sends on the event streams there are, and keep them open.
+        """Drop what the server sends on the current event streams, and keep them open.
 
-        Other connections are as good as ever.
+        Other connections are not affected.
         """
         self._swallowed |= self._streams
 
     def swallow_all(self) -> None:
-        """Lose what the server sends on the connections there are, and keep them open.
+        """Drop what the server sends on the current connections, and keep them open.
 
-        New ones are as good as ever.
+        New connections are not affected.
         """
         self._swallowed |= self._writers
 
     def lose_at(self, word: bytes) -> None:
-        """Lose the next connection on which a client says `word`, without telling either end."""
+        """Lose the next connection on which a client sends `word`; neither end is notified."""
         self._word = word
 
     async def lost(self) -> None:
-        """Return when a connection was lost."""
+        """Wait until a connection has been lost."""
         await self._has_lost.wait()
 
     def cut_all(self) -> None:
@@ -105,7 +105,7 @@ class TcpProxy:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             if writer in self._lost:
-                await asyncio.wait(ways)  # the server does not learn that its client has gone
+                await asyncio.wait(ways)  # the server must not notice that its client has gone
         finally:
             self._writers.discard(writer)
             for end in (writer, server_writer):
@@ -155,7 +155,7 @@ class TcpProxy:
             await client.drain()
 
     def _reset(self, writer: asyncio.StreamWriter) -> None:
-        # Lingering for zero seconds turns the close into a reset.
+        # With SO_LINGER at zero seconds, closing the socket resets the connection.
         raw: socket.socket | None = writer.get_extra_info("socket")
         if raw is not None and raw.fileno() >= 0:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -168,13 +168,13 @@ P = TypeVar("P", bound=TcpProxy)
 
 @contextmanager
 def in_thread(proxy: P) -> Iterator[P]:
-    """A proxy on an event loop of its own, for tests that have none."""
+    """Run a proxy on its own event loop, for tests that have none."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(proxy):
         yield proxy
 
 
 @contextmanager
 def tcp_proxy_in_thread(*, port: int) -> Iterator[TcpProxy]:
-    """The same, for a plain one: `cut_after` and `swallow_streams` are for such tests."""
+    """Run a plain proxy on its own event loop."""
     with in_thread(TcpProxy(port=port)) as proxy:
         yield proxy

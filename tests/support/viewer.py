@@ -1,4 +1,4 @@
-"""Somebody who follows an answer to its end, whatever becomes of connections and servers."""
+"""A client that follows an answer to its end, whatever happens to connections and servers."""
 
 import asyncio
 import re
@@ -19,32 +19,32 @@ _PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)  # seconds before each try, the last for al
 
 
 class Viewer:
-    """A client by the rules that every client has.
+    """A client that follows the protocol's rules.
 
-    What is cut, stalls, or is refused with 503 is asked for again at the next server: the prompt
-    with its message id until there is an answer, then the stream behind the last event received.
+    If a request is cut, stalls or is refused with 503, the viewer retries at the next server: with
+    the prompt and its message id until an event has come, then with a resume after the last event.
 
     Attributes:
-        frames: The events so far, as they came: that of offset k is number k - 1.
+        frames: The frames so far, as received; the event with offset k is at index k - 1.
         text: The answer so far.
-        stream_id: As the server says it.
-        marks: When text came, or the end, by the monotonic clock.
-        recoveries: Seconds from each break of a connection to the next event.
-        errors: What a person would have been told, or should have been.
-        stored: Whether the rest was told as a finished message, its log being gone.
-        tries: How often it has asked.
+        stream_id: The id of the stream, from the response header.
+        marks: When text or the end came, on the monotonic clock.
+        recoveries: Seconds from each broken connection to the next event.
+        errors: Failures that a person was shown, or should have been.
+        stored: Whether a stored message came in place of events that are no longer in the log.
+        tries: The number of requests sent.
     """
 
     def __init__(
         self, http: httpx.AsyncClient, *apis: str, chat: str = "", wait: float | None = None
     ) -> None:
-        """Know the servers; the first of `apis` is asked first.
+        """Prepare a viewer that sends its first request to the first of `apis`.
 
         Args:
-            http: Bears the session.
-            apis: Their addresses.
-            chat: Its id; a new one by default.
-            wait: Polls, each of so many seconds at most, instead of streams.
+            http: The client with the session.
+            apis: The addresses of the servers.
+            chat: The id of the chat; a new one by default.
+            wait: Use long polls of at most this many seconds instead of streams.
         """
         self.frames: list[bytes] = []
         self.text = ""
@@ -58,34 +58,34 @@ class Viewer:
         self._apis = apis
         self._chat = chat or uuid4().hex
         self._waiting = {} if wait is None else {"wait": wait}
-        self._in_vain = 0  # tries since the last event
-        self._broken_at: float | None = None  # when the connection broke that is being replaced
+        self._in_vain = 0  # requests since the last event
+        self._broken_at: float | None = None  # when the connection being replaced broke
         self._closed = False
-        self._grown = asyncio.Event()  # set at each event, and at the end
+        self._grown = asyncio.Event()  # set at each event and at the end
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether nothing more will come."""
         return self._closed or bool(self.errors)
 
     def silence(self, *, since: float) -> float:
-        """The longest time without new text from then on, in seconds."""
+        """Return the longest time without new text after `since`, in seconds."""
         later = [since, *(mark for mark in self.marks if mark > since)]
         last = [] if self.ended else [time.monotonic()]
         return max((b - a for a, b in pairwise([*later, *last])), default=0.0)
 
     async def reached(self, length: int) -> None:
-        """Return when so many characters have come, or all."""
+        """Wait until `length` characters have come, or the end."""
         while len(self.text) < length and not self.ended:
             self._grown.clear()
             await self._grown.wait()
 
     async def ask(self, text: str) -> None:
-        """Send a prompt; return when its answer has ended."""
+        """Send a prompt and follow its answer to the end."""
         await self._follow(prompt(text, chat=self._chat, message=uuid4().hex))
 
     async def look_on(self) -> None:
-        """Return when the answer that somebody else asked for has ended."""
+        """Follow an answer that another client asked for to its end."""
         await self._follow(None)
 
     async def _follow(self, body: dict[str, Any] | None) -> None:

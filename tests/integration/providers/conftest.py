@@ -1,4 +1,4 @@
-"""LiteLLM in this process, asking a scripted provider over real sockets."""
+"""LiteLLM in this process, calling a scripted provider over real sockets."""
 
 from collections.abc import AsyncIterator
 

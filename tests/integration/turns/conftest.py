@@ -1,4 +1,4 @@
-"""One process at work. What a database is to a turn is proved elsewhere; one kind is enough here."""
+"""One process at work. Other tests cover both databases; here one kind is enough."""
 
 from collections.abc import AsyncGenerator
 
@@ -21,7 +21,7 @@ def model() -> ScriptedLLM:
 
 @pytest.fixture
 def other_model() -> ScriptedLLM:
-    """What answers in the other process."""
+    """The model of the other process."""
     return ScriptedLLM()
 
 
