@@ -1,4 +1,4 @@
-"""What only a Redis Cluster can do to a stream."""
+"""Failures that only a Redis Cluster can cause."""
 
 import asyncio
 import gc
@@ -17,16 +17,16 @@ from chat_app.streams.model import Outcome, StreamId
 from tests.contract.conftest import OPTIONS
 from tests.support.redis_cluster import RedisCluster
 
-# While a node is away redis-py forgets connections without closing them; the collector does.
+# While a node is away redis-py drops connections without closing them; the collector closes them.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 TOO_LONG = 30
-STREAMS = 60  # with that many, each of three nodes has some
+STREAMS = 60  # enough for each of the three nodes to hold some
 
 
 @pytest.fixture
 def cluster() -> Iterator[RedisCluster]:
-    """One that may be broken."""
+    """A cluster that the test may break."""
     with tempfile.TemporaryDirectory(prefix="cluster-", dir="/tmp") as folder:
         cluster = RedisCluster(folder=Path(folder))
         try:
@@ -38,7 +38,7 @@ def cluster() -> Iterator[RedisCluster]:
 
 @pytest.fixture
 async def logs(cluster: RedisCluster) -> AsyncIterator[tuple[StreamLog, StreamLog]]:
-    """What two server processes have of it."""
+    """The logs of two server processes."""
     url = cluster.url.replace("://", "+cluster://")
     async with open_log(url, OPTIONS) as here, open_log(url, OPTIONS) as elsewhere:
         yield here, elsewhere
@@ -88,7 +88,7 @@ async def test_streams_of_every_node_ride_through_the_restart_of_one(
                 while follower.cursor < 10:
                     await follower.next()
             held = [len(keys_of(node.url)) for node in cluster.nodes]
-            cluster.nodes[0].restart()  # empty: it knows neither streams nor scripts
+            cluster.nodes[0].restart()  # empty, without streams or scripts
             await asyncio.to_thread(cluster.wait_until_up)
             halfway.set()
 

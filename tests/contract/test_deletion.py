@@ -1,4 +1,4 @@
-"""What is deleted is gone from the store, and nobody brings it back."""
+"""A deleted stream is gone from the store, and no producer brings it back."""
 
 import anyio
 import pytest

@@ -1,4 +1,4 @@
-"""A viewer's response, with a server that takes, holds back, fails or leaves."""
+"""A viewer's response, on a connection that accepts, holds back, fails or closes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -22,12 +22,12 @@ COMPLETED = Outcome(kind="completed")
 
 
 class Server:
-    """The server's side of one request: takes what is sent, unless it holds it back."""
+    """The HTTP server's side of one request: accepts what is sent, or holds it back."""
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         self.ended = False
-        self.open = asyncio.Event()  # cleared: whoever sends has to wait
+        self.open = asyncio.Event()  # while cleared, `send` waits
         self.open.set()
         self.gone = asyncio.Event()
         self.broken = False
@@ -50,7 +50,7 @@ class Server:
         return b"".join(self.sent)
 
     async def until(self, text: bytes) -> None:
-        """Return when `text` was sent."""
+        """Wait until `text` has been sent."""
         with anyio.fail_after(TOO_LONG):
             while text not in self.body:
                 self._changed.clear()
@@ -58,7 +58,7 @@ class Server:
 
 
 class Viewing:
-    """A response that is being served."""
+    """A response in progress."""
 
     def __init__(self, server: Server, task: "asyncio.Task[None]") -> None:
         self.server = server
@@ -81,7 +81,7 @@ async def producer(log: StreamLog, stream_id: StreamId) -> Appender:
 async def viewing(
     log: StreamLog, stream_id: StreamId, producer: Appender
 ) -> AsyncGenerator[Viewing]:
-    """A viewer that is up to date with a stream that has begun."""
+    """A viewer that has seen everything in a stream that has begun."""
     viewing = await view(log, stream_id)
     await viewing.server.until(b'"start"')
     yield viewing

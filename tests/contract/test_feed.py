@@ -1,4 +1,4 @@
-"""What the feed must keep right while others come and go."""
+"""The feed stays correct while producers and viewers come and go."""
 
 import asyncio
 from datetime import timedelta
@@ -26,7 +26,7 @@ async def everything(log: StreamLog, stream_id: StreamId) -> bytes:
 async def test_a_process_does_not_push_to_itself_a_stream_that_was_followed_before_it_was_opened() -> (
     None
 ):
-    """What every POST does: follow, and only then the worker opens the stream, often in this very process."""
+    """As in a POST: follow the stream, then have a worker, often of the same process, open it."""
     with running_redis() as server:
         async with open_log(server.url, OPTIONS) as log, redis.Redis.from_url(server.url) as client:
             stream_id = StreamId(uuid4().hex)

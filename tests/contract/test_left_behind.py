@@ -1,4 +1,4 @@
-"""What goes wrong in one place must not stand in the way of everybody else."""
+"""A failure in one place must not affect anything else."""
 
 import asyncio
 from datetime import timedelta

@@ -1,8 +1,8 @@
-"""The log against a plain list, in any order of events that Hypothesis can think of.
+"""The log compared with a plain list, under any order of operations that Hypothesis finds.
 
-Two processes share a store. Producers come, write, are taken over and come back too late; viewers
-join anywhere, read, are cut and resume; somebody stops; the store loses its memory while its
-producer lives. After all of it every viewer has the same bytes, and they say what the list says.
+Two processes share a store. Producers open, write, are taken over and return too late; viewers join
+anywhere, read, are cut and resume; stops are requested; the store loses its data while the producer
+lives. In the end every viewer has the same bytes, and their text is that of the list.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ processes = st.integers(0, 1)
 
 @dataclass
 class Viewer:
-    """One consumer: where it is, and all it was ever given."""
+    """One consumer, and all bytes it was ever given."""
 
     follower: Follower
     seen: bytes
@@ -66,7 +66,7 @@ class Producer:
 
 
 class LogMachine(RuleBasedStateMachine):
-    """The rules; `url` says which engine."""
+    """The rules; `url` selects the engine."""
 
     url: ClassVar[str]
     steps: ClassVar[int] = 0
@@ -83,7 +83,7 @@ class LogMachine(RuleBasedStateMachine):
         self.token = 0
         self.outcome: Outcome | None = None
         self.stopped = False
-        self.forgotten = False  # the store has lost the stream and nobody has written since
+        self.forgotten = False  # the store has lost the stream and nothing was written since
         self.everyone: list[Viewer] = []
         self.logs: list[StreamLog] = []
         self.stream_id = StreamId(uuid4().hex)
@@ -121,7 +121,7 @@ class LogMachine(RuleBasedStateMachine):
             self.runner.close()
 
     async def settle(self) -> None:
-        """End the story and have everybody read to its end."""
+        """Close the stream and have every viewer read to its end."""
         if self.outcome is None:
             if self.owner is None:
                 await self.take_over(self.logs[0])
@@ -145,7 +145,7 @@ class LogMachine(RuleBasedStateMachine):
         return "".join(frame.decode(piece)[1]["delta"] for piece in frame.split(data))
 
     def give(self, viewer: Viewer, data: bytes) -> None:
-        """Record what a viewer was given; all viewers' bytes are one story."""
+        """Record what a viewer was given; all viewers must agree on the bytes."""
         viewer.seen += data
         shorter, longer = sorted((viewer.seen, self.bytes), key=len)
         assert longer.startswith(shorter)
@@ -173,7 +173,7 @@ class LogMachine(RuleBasedStateMachine):
     def open(self, process: int) -> Producer:
         async def call() -> Producer:
             if self.owner is not None and self.outcome is None:
-                # What the old owner has sent may or may not have landed; find out which.
+                # The last words of the old owner may or may not have landed: settle that first.
                 await self.owner.appender.flushed()
                 self.confirm()
             if self.outcome is not None:
@@ -209,7 +209,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(target=viewers, process=processes, back=st.integers(0, 30))
     def join(self, process: int, back: int) -> Viewer:
-        """A viewer who has all but the last `back` events that are known."""
+        """Join as a viewer that has all known events but the last `back`."""
 
         async def call() -> Viewer:
             if self.forgotten:
@@ -224,7 +224,7 @@ class LogMachine(RuleBasedStateMachine):
         return self.run(call)
 
     async def write_again(self) -> None:
-        """Have the owner write, so that the store surely knows the stream again."""
+        """Have the owner write, so that the store certainly has the stream again."""
         assert self.owner is not None
         self.owner.appender.append_text("again", part_id="1")
         self.owner.unconfirmed.append("again")

@@ -1,4 +1,4 @@
-"""A store that has less than was seen, or nothing: what viewers have seen is not taken back."""
+"""A store that has less than viewers have seen, or nothing: what they saw is never taken back."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
@@ -26,11 +26,11 @@ TOO_LONG = 10
 AT_ONCE = 256 * 1024
 
 QUIET = LogOptions(pulse=timedelta(hours=1))
-"""Of a process that restores a stream only when it is written on."""
+"""Options of a process that restores a stream only when its producer writes."""
 
 WATCHFUL = LogOptions(timeout=timedelta(milliseconds=400), pulse=timedelta(milliseconds=50))
 PATIENCE = 3 * WATCHFUL.timeout.total_seconds()
-"""With a stream that the store has lost, in seconds."""
+"""Seconds that viewers wait for a stream that the store has lost."""
 
 
 @pytest.fixture
@@ -42,21 +42,21 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def client(own_redis: RedisServer) -> AsyncGenerator[redis.Redis]:
-    """A client of the test, to look and to break."""
+    """The test's own client, to inspect the store and to break it."""
     async with redis.Redis.from_url(own_redis.socket_url) as client:
         yield client
 
 
 @pytest.fixture
 async def here(own_redis: RedisServer) -> AsyncGenerator[StreamLog]:
-    """The process of the producer."""
+    """The producer's process."""
     async with open_log(own_redis.url, QUIET) as log:
         yield log
 
 
 @pytest.fixture
 async def elsewhere(own_redis: RedisServer) -> AsyncGenerator[StreamLog]:
-    """The process of the viewers."""
+    """The viewers' process."""
     async with open_log(own_redis.url, WATCHFUL) as log:
         yield log
 
@@ -69,7 +69,7 @@ async def say(producer: Appender, words: int) -> None:
 
 
 async def rest(follower: Follower) -> bytes:
-    """All that a viewer is given from here to the end of the stream."""
+    """Return all that a viewer gets from here to the end of the stream."""
     return b"".join([batch.data async for batch in follower])
 
 
@@ -79,12 +79,12 @@ async def until_seen(follower: Follower, offset: int) -> None:
 
 
 async def copies(client: redis.Redis) -> dict[bytes, bytes]:
-    """What the store has now, for `bring_back`."""
+    """Copy the store's contents, for `bring_back`."""
     return {key: await client.dump(key) for key in await client.keys()}
 
 
 async def bring_back(client: redis.Redis, older: dict[bytes, bytes]) -> None:
-    """Rewind the streams in `older` to what they were."""
+    """Rewind the keys in `older` to their earlier values."""
     async with client.pipeline(transaction=True) as pipeline:
         for key, value in older.items():
             pipeline.restore(key, 0, value, replace=True)
@@ -132,7 +132,7 @@ async def test_a_reload_while_the_store_has_less_is_given_the_whole_when_it_is_r
     viewer = await elsewhere.follow(stream_id, after=40)
     await bring_back(client, older)
     reload = await elsewhere.follow(stream_id, compact=True)
-    # Only then is the reload read: one that looked for ever would not let the test fail.
+    # Read the reload only from here on: if it busily retried, the test could never fail.
     with pytest.raises(StreamNotFound):
         await elsewhere.open(stream_id, token=2)
 
@@ -150,7 +150,7 @@ async def test_a_reload_while_the_store_has_less_is_given_the_whole_when_it_is_r
 async def test_a_viewer_is_never_given_an_empty_page(
     here: StreamLog, elsewhere: StreamLog, stream_id: StreamId
 ) -> None:
-    """It would ask for the next one at once, and for ever."""
+    """With an empty page it would ask for the next one at once, in an endless loop."""
     await say(await here.open(stream_id, token=1), 3)
     follower = await elsewhere.follow(stream_id)
 
@@ -198,7 +198,7 @@ async def test_a_viewer_that_has_seen_more_than_the_next_producer_closes_is_let_
 
 
 class Missed:
-    """A stream older than the patience that a restarted Redis does not know, and its viewer."""
+    """A stream older than `PATIENCE`, which a restarted Redis has lost, and its viewer."""
 
     def __init__(self, producer: Appender, viewing: "asyncio.Task[bytes]") -> None:
         self.producer = producer
@@ -209,15 +209,15 @@ class Missed:
 async def missed(
     own_redis: RedisServer, here: StreamLog, elsewhere: StreamLog, stream_id: StreamId
 ) -> Missed:
-    """When the process of the viewer has looked for the stream in vain, once or more."""
+    """The moment when the viewer's process has looked for the stream in vain at least once."""
     witness_id = StreamId(f"{stream_id}-witness")
     producer = await here.open(stream_id, token=1)
     witness = await here.open(witness_id, token=1)
     await say(witness, 1)
     viewing = asyncio.create_task(rest(await elsewhere.follow(stream_id)))
-    beside = await elsewhere.follow(witness_id)  # looked after behind the other one
+    beside = await elsewhere.follow(witness_id)  # the feed checks it after the other stream
     with anyio.move_on_after(PATIENCE):
-        while True:  # without a silence, in which the store would be asked
+        while True:  # without pausing: the feed only asks the store about silent streams
             await say(producer, 1)
     await producer.flushed()
     own_redis.restart()
@@ -249,7 +249,7 @@ LENGTHS = [100_000, 100_000, 100_000, 400_000, 1, 100_000, 200_000]
 
 
 async def long_stream(log: StreamLog, stream_id: StreamId) -> bytes:
-    """A stream whose deltas, of a part each, do not merge; but the fourth comes in 40 events."""
+    """Write a stream whose parts do not merge; each has one event, but the fourth has 40."""
     producer = await log.open(stream_id, token=1)
     producer.append({"type": "start", "messageId": "reply"})
     for part, length in enumerate(LENGTHS):
@@ -310,7 +310,7 @@ async def test_viewers_that_are_as_far_behind_share_what_was_merged(
     processes: Processes, stream_id: StreamId
 ) -> None:
     await long_stream(processes.here, stream_id)
-    held = await processes.elsewhere.follow(stream_id)  # the tail, as any viewer does
+    held = await processes.elsewhere.follow(stream_id)  # keeps the tail alive, as any viewer does
 
     one, other = [await replay(processes.elsewhere, stream_id) for _ in range(2)]
 
@@ -329,7 +329,7 @@ async def test_a_producer_that_left_restores_nothing(
         await say(left, 2)
         await log.leave(left)
         await bring_back(client, older)
-        # The writer looks after its producers in turns of two pulses.
+        # Within two pulses the writer would restore a stream that it still had a producer for.
         witness_id = StreamId(f"{stream_id}-witness")
         witness = await log.open(witness_id, token=1)
         with anyio.fail_after(TOO_LONG):
@@ -364,7 +364,7 @@ async def test_a_producer_that_is_given_up_while_it_is_asked_whose_the_stream_is
         else:
             producer.fence()
         answer.set()
-        # What it had written would be written with the second of these, or before.
+        # If it restored the stream, it would do so with the second of these flushes at the latest.
         await say(await here.open(StreamId(f"{stream_id}-beside"), token=1), 2)
 
     with pytest.raises(StreamNotFound):
@@ -397,5 +397,5 @@ def test_a_fenced_producer_restores_nothing_though_the_store_has_a_gap(
     if gap == "found meanwhile":
         producer.answered(b"gap")
 
-    assert producer.request() == before  # what is dirty already is asked once more
+    assert producer.request() == before  # an appender already marked dirty is asked once more
     assert len(woken) == asked

@@ -1,4 +1,4 @@
-"""The laws of the durable log (DESIGN: cut, density, hand-over, fencing, closure)."""
+"""The laws of the durable log: cuts, dense offsets, takeover, fencing and closing."""
 
 import asyncio
 import gc
@@ -20,14 +20,14 @@ TOO_LONG = 10
 
 
 async def everything(log: StreamLog, stream_id: StreamId, *, after: int = 0) -> bytes:
-    """All that a consumer is given from `after` to the end of the stream."""
+    """Return all that a consumer gets from `after` to the end of the stream."""
     with anyio.fail_after(TOO_LONG):
         follower = await log.follow(stream_id, after=after)
         return b"".join([batch.data async for batch in follower])
 
 
 async def written(log: StreamLog, stream_id: StreamId, words: int) -> Appender:
-    """A producer that has written a start and `words` events, one a flush."""
+    """Return a producer that has written a start and `words` events, one per flush."""
     producer = await log.open(stream_id, token=1)
     producer.append({"type": "start", "messageId": "reply"})
     for word in range(words):
@@ -391,7 +391,7 @@ async def test_a_long_replay_is_compacted_without_a_seam(
     producer = await processes.here.open(stream_id, token=1)
     producer.append({"type": "start", "messageId": "reply"})
     for word in range(2500):
-        # Two parts in turn, so that no two of these are merged when they are written.
+        # Other events in between keep the deltas of a flush from merging into one event.
         producer.append_text(f"w{word} ", part_id="1")
         if word % 100 == 0:
             await producer.flushed()

@@ -1,8 +1,8 @@
 """What viewers see of a takeover, wherever they are and however late the old producer is.
 
-Three processes on one Redis. The old producer is cut off in the middle of its appends, or its
-process gets nothing of what the store says for a while; a new one goes on elsewhere. Viewers
-beside the old one, beside the new one and in a third process see exactly the log.
+Three processes share one Redis. The old producer is cut off in the middle of its appends, or its
+process hears nothing from the store for a while, and a new producer takes over elsewhere. Viewers
+in the old producer's process, in the new one's and in a third see exactly the log.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ TOO_LONG = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Three processes; what Redis says to the first two passes through proxies."""
+    """Three processes; the first two reach Redis through proxies."""
 
     a: StreamLog
     b: StreamLog
@@ -70,7 +70,7 @@ def text(data: bytes) -> str:
 
 
 async def end(world: World, new: Appender, viewers: list[asyncio.Task[bytes]]) -> bytes:
-    """Write on and close; what all viewers have seen, those that come late too."""
+    """Write on and close; return what all viewers, late ones included, have seen."""
     with anyio.fail_after(TOO_LONG):
         await say(new, *(f"n{number} " for number in range(10)))
         await new.close(COMPLETED)
@@ -83,7 +83,7 @@ async def end(world: World, new: Appender, viewers: list[asyncio.Task[bytes]]) -
 
 
 async def attached(world: World, producer: Appender) -> list[asyncio.Task[bytes]]:
-    """A viewer in each process, all of them up to date."""
+    """Return a viewer in each process, all of them up to date."""
     for log in world.logs():
         follower = await log.follow(producer.stream_id)
         await follower.next()
@@ -96,7 +96,7 @@ async def test_the_last_appends_of_a_killed_producer_are_seen_once(
     old = await world.a.open(stream_id, token=1)
     await say(old, "o0 ", "o1 ")
     viewers = await attached(world, old)
-    # What Redis has taken is not known to its producer, nor beside it.
+    # Redis takes an append, but the producer and the viewers in its process do not learn of it.
     world.to_a.hold()
     old.append_text("landed ", part_id="1")
     with anyio.fail_after(TOO_LONG):
@@ -120,7 +120,7 @@ async def test_pushes_that_come_after_the_takeover_change_nothing(
     old = await world.a.open(stream_id, token=1)
     await say(old, "o0 ", "o1 ")
     viewers = await attached(world, old)
-    # The new producer's process has not heard yet what was written last, when it takes over.
+    # The new producer takes over before its process has received the newest events.
     world.to_b.hold()
     await say(old, "o2 ", "o3 ")
     opening = asyncio.create_task(world.b.open(stream_id, token=2))
