@@ -1,4 +1,4 @@
-"""What a person does with the page, and what they see on it."""
+"""The page of a chat, as a person uses it."""
 
 import json
 import re
@@ -16,28 +16,28 @@ CHAT_URL = re.compile(r"/chat/[0-9a-f]+$")
 
 @dataclass
 class ChatPage:
-    """A tab with the chat in it.
+    """A tab with the page.
 
     Attributes:
-        database: The application's own SQLite file.
+        database: The application's SQLite file.
     """
 
     page: Page
     database: Path
 
     def open(self, path: str = "/") -> None:
-        """Go there, and be known: a first visitor's page loads itself anew."""
+        """Open a path and wait for the session: on a first visit the page reloads itself."""
         self.page.goto(path)
         expect(self.prompt).to_be_enabled()
 
     def send(self, text: str) -> None:
-        """Ask, and be in the chat."""
+        """Send a prompt and wait until the page shows it in its chat."""
         self.prompt.fill(text)
-        # The page may be loading, or have seen the end of an answer and not yet told the server.
+        # The page may be loading, or the server may not yet know that it saw the last answer end.
         expect(self.page.get_by_test_id("send")).to_be_enabled()
         self.prompt.press("Enter")
         self.page.wait_for_url(CHAT_URL)
-        # The address changes a moment before the page of a new chat gives way to that of the chat.
+        # The address changes a moment before the new-chat page gives way to the page of the chat.
         expect(self.page.locator("[data-testid=new-chat][aria-current=page]")).to_have_count(0)
         expect(self.page.get_by_test_id("prompt-message").last).to_have_text(text)
 
@@ -62,15 +62,15 @@ class ChatPage:
         )
 
     def has_status(self, status: str) -> None:
-        """Wait until the answer says that it is `status`; if that is an end, until all know it."""
+        """Wait until the answer shows `status` and, if that is final, the page is idle again."""
         expect(self.answer).to_have_attribute("data-status", status)
         if status in ENDS:
-            # The stream tells it first; what is idle or done with comes with the stored message.
+            # The stream reports the end first; the page is idle once it has the stored message.
             messages = self.page.get_by_test_id("messages")
             expect(messages).to_have_attribute("data-answering", "false")
 
     def stored(self) -> list[tuple[str, str, str]]:
-        """Role, text and status of each message of this chat in the database."""
+        """Return role, text and status of each message of this chat in the database."""
         query = (
             "SELECT role, parts, status FROM message JOIN chat ON chat.key = message.chat_key "
             "WHERE chat.id = ? ORDER BY position"
@@ -83,7 +83,7 @@ class ChatPage:
         ]
 
     def lengthen(self, *, turns: int, reply: str) -> None:
-        """Add turns behind the last message of this chat, as a year of asking would."""
+        """Add turns after the last message of this chat, as from a year of use."""
         with closing(sqlite3.connect(self.database)) as connection, connection:
             columns = [row[1] for row in connection.execute("PRAGMA table_info(message)")]
             query = (

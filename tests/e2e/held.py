@@ -1,4 +1,4 @@
-"""A page that hears what the server says only when it is let."""
+"""Holding back what the server sends to a page."""
 
 from playwright.sync_api import Page
 
@@ -18,9 +18,9 @@ window.letGo = () => {
 
 
 class Held:
-    """Holds back what is said to a page's State. Within the page, `letGo()` has it heard, in order.
+    """Holds back messages to the page's State; `letGo()` in the page delivers them in order.
 
-    It works from the next load of the page on; with each load nothing is held back any more.
+    It takes effect with the next load of the page, and each load starts with nothing held back.
     """
 
     def __init__(self, page: Page) -> None:
@@ -28,11 +28,11 @@ class Held:
         page.add_init_script(_HOLDS)
 
     def begin(self) -> None:
-        """Hold back what is said from now on."""
+        """Hold back messages from now on."""
         self._page.evaluate("() => { window.held = [] }")
 
     def wait_for(self, text: str) -> None:
-        """Wait until the server has said something with `text` in it."""
+        """Wait until a message that contains `text` is held back."""
         self._page.wait_for_function(
             "text => window.held.some(([, said]) => said.data.includes(text))", arg=text
         )

@@ -4,7 +4,7 @@ from playwright.sync_api import Locator, Page
 
 
 class Sidebar:
-    """What a person does with the list."""
+    """The list, and what a person does with it."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -14,7 +14,7 @@ class Sidebar:
         return self.page.get_by_test_id("chat-list").get_by_role("listitem").filter(has_text=title)
 
     def choose(self, title: str, option: str) -> None:
-        """Choose something from the menu of a chat."""
+        """Choose an option from the menu of a chat."""
         line = self.line(title)
         line.hover()
         line.get_by_test_id("chat-options").click()

@@ -1,4 +1,4 @@
-"""axe finds nothing serious on any state of the page, in either theme, on either kind of screen."""
+"""axe finds nothing serious in any state of the page, in both themes, at either width."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.e2e.chat_page import ChatPage
 from tests.support.npm import install
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
-pytestmark = pytest.mark.timeout(120)  # each test judges a page several times
+pytestmark = pytest.mark.timeout(120)  # each test runs axe several times
 
 FOLDER = Path(__file__).parent / "axe"
 RICH = (
@@ -35,7 +35,7 @@ Judge = Callable[[str], None]
 
 @pytest.fixture
 def judge(page: Page, axe: str) -> Judge:
-    """Fails with what axe finds wrong in both themes."""
+    """Runs axe in both themes and fails on serious violations."""
 
     def look(state: str) -> None:
         for scheme in ("light", "dark"):
@@ -43,7 +43,7 @@ def judge(page: Page, axe: str) -> Judge:
             page.wait_for_function(
                 "name => document.documentElement.className === name", arg=scheme
             )
-            page.evaluate(FRAMES)  # its colours are there after the next one
+            page.evaluate(FRAMES)  # the colours apply with the next frame
             page.evaluate(axe)
             found = page.evaluate("tags => axe.run({ runOnly: tags })", RULES)
             serious = [
@@ -67,7 +67,7 @@ def told(problems: list[dict[str, Any]]) -> str:
 @pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
 def page(page: Page, request: pytest.FixtureRequest) -> Page:
     page.set_viewport_size({"width": request.param, "height": 844})
-    page.emulate_media(reduced_motion="reduce")  # what moves has no colour that could be judged
+    page.emulate_media(reduced_motion="reduce")  # axe cannot judge colours that are changing
     return page
 
 

@@ -1,4 +1,4 @@
-"""Where a prompt is written: it grows, keeps what is not sent, and says why it cannot send."""
+"""The composer grows, keeps unsent text, and says why it cannot send."""
 
 import re
 
@@ -13,7 +13,7 @@ HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
 
 @pytest.fixture(autouse=True)
 def _ready(chat: ChatPage) -> None:
-    """Keys that are pressed before the page is there go nowhere."""
+    """Wait for the page: keys pressed before it is ready are lost."""
     expect(chat.prompt).to_be_enabled()
 
 
@@ -158,7 +158,7 @@ def test_what_waits_stays_with_its_writer(
 
 
 def answered_elsewhere(chat: ChatPage, context: BrowserContext, model: OpenAIServer) -> None:
-    """A chat with one turn, in which another tab has just asked something more."""
+    """Open a chat with one turn, in which another tab has just asked a second question."""
     chat.send("First")
     chat.has_status("done")
     other = ChatPage(context.new_page(), database=chat.database)

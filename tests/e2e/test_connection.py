@@ -1,4 +1,4 @@
-"""What the reader sees of a connection that cannot be had, and how it comes back."""
+"""What the reader sees when a connection cannot be made, and how it comes back."""
 
 import re
 

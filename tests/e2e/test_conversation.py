@@ -1,4 +1,4 @@
-"""What a reader can do with the messages of a conversation, and what they see of them."""
+"""What a reader can do with the messages of a conversation, and how they look."""
 
 import re
 
@@ -19,7 +19,7 @@ from tests.support.openai_server import (
 
 
 def held(first: str, then: str) -> Reply:
-    """An answer that waits in its middle."""
+    """Return an answer that pauses in its middle."""
     return Reply(body=(ROLE, *texts(first), Cue.HOLD, *texts(then), *ending()))
 
 

@@ -1,4 +1,4 @@
-"""How a conversation looks while it grows: nothing jumps, and nothing is said too often."""
+"""How a conversation looks while it grows: nothing jumps, and nothing is announced twice."""
 
 import re
 
@@ -29,7 +29,7 @@ HIDE = """(hidden) => {
 
 
 def in_two_steps(first: str, then: str) -> Reply:
-    """An answer that waits in its middle and before its end."""
+    """Return an answer that pauses in its middle and before its end."""
     return Reply(body=(ROLE, *texts(first), Cue.HOLD, *texts(then), Cue.HOLD, *ending()))
 
 
@@ -37,12 +37,12 @@ def scroll_up(page: Page, *, by: int) -> None:
     page.get_by_test_id("scroll-area").hover()
     there = page.evaluate(TOP) - by
     page.mouse.wheel(0, -by)
-    # The browser gets there in several frames.
+    # The browser takes several frames to scroll.
     page.wait_for_function(f"there => Math.abs(({TOP})() - there) <= 1", arg=there)
 
 
 def go_back(page: Page) -> None:
-    """Scroll to the beginning of what is shown; more of it appears above then."""
+    """Scroll to the first message shown, so that earlier ones appear above it."""
     page.get_by_test_id("scroll-area").hover()
     page.mouse.wheel(0, -100_000)
 
@@ -236,7 +236,7 @@ def test_a_screen_reader_is_told_of_the_beginning_and_the_end_and_never_the_text
 
 
 def permit_notifications(page: Page, setting: str) -> None:
-    """Have the browser answer `setting` when it is asked for the permission."""
+    """Set the browser's answer to a request for permission to `setting`."""
     session = page.context.new_cdp_session(page)
     context_id = session.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
     session.send(
@@ -364,7 +364,7 @@ def test_a_long_chat_shows_its_end_first_and_the_rest_as_the_reader_goes_back(
     assert prompts.count() == 6
     go_back(chat.page)
     expect(prompts).to_have_count(36)
-    expect(prompts.nth(30)).to_be_in_viewport()  # it was the first one before
+    expect(prompts.nth(30)).to_be_in_viewport()  # the one that was first before
 
 
 def test_a_long_chat_of_short_messages_fills_the_screen(chat: ChatPage) -> None:

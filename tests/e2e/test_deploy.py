@@ -1,4 +1,4 @@
-"""The page while the server it was loaded from goes away for good."""
+"""The page when the server it was loaded from goes away for good."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def balancer() -> Iterator[LoadBalancer]:
 
 @pytest.fixture
 def model() -> Iterator[OpenAIServer]:
-    """A provider of its own: it may never get to the end of what it was told to hold."""
+    """A provider of this module's own: a reply that it holds may never be released."""
     with openai_server_in_thread() as server:
         yield server
 
@@ -45,7 +45,7 @@ def model() -> Iterator[OpenAIServer]:
 def pair(
     tmp_path: Path, balancer: LoadBalancer, redis_server: RedisServer, model: OpenAIServer
 ) -> Iterator[Pair]:
-    """Two servers at one address: the whole application, and one without the page's files."""
+    """Two servers at one address: the whole application, and one without the page."""
     address = f"http://127.0.0.1:{balancer.port}"
     settings = {
         "REDIS_URL": redis_server.url,
@@ -75,7 +75,7 @@ def test_an_answer_and_its_page_go_on_with_the_other_server(
 ) -> None:
     first, second = pair
     begun = Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending()))
-    model.script(begun, answer("then."))  # the second is for whoever takes over
+    model.script(begun, answer("then."))  # the second reply is for the server that takes over
     chat = ChatPage(page, database=Path(first.folder) / "chat.db")
     with balancer.without(second.port):
         chat.open()

@@ -1,4 +1,4 @@
-"""A page that has nothing but `new EventSource`, in a real browser."""
+"""A page that uses nothing but `new EventSource`, in a real browser."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +23,7 @@ PAGE = """<script>
   };
 </script>"""
 STOPPED = "() => source.readyState === EventSource.CLOSED"
-TOO_LONG = 30_000  # ms; the browser waits three seconds before it comes back
+TOO_LONG = 30_000  # ms; the browser waits three seconds before each reconnect
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def caller(server: AppServer) -> Iterator[Caller]:
 
 @pytest.fixture
 def page(browser: Browser, server: AppServer, proxy: TcpProxy, caller: Caller) -> Iterator[Page]:
-    """A tab of somebody who has asked in two chats; one answer is complete, one has just begun."""
+    """A visitor's tab with two chats: one answer is complete, the other has just begun."""
     with caller.send(server, "/demo tokens=3 rate=0 words=1", chat="finished") as answer:
         assert list(answer)
     with caller.send(server, "/demo tokens=160 rate=40 words=1", chat="growing") as answer:

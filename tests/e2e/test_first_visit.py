@@ -1,4 +1,4 @@
-"""How a browser that has never been here becomes somebody, and what it is told if it cannot."""
+"""How a new browser gets a session, and what it shows if it cannot."""
 
 import pytest
 from playwright.sync_api import Page, Route, expect

@@ -1,4 +1,4 @@
-"""What comes late finds a reader who has gone on: nothing goes astray, nothing typed is lost."""
+"""Late messages reach a reader who has moved on: none is misapplied, and nothing typed is lost."""
 
 import re
 import sqlite3
@@ -13,7 +13,7 @@ from tests.e2e.held import Held
 from tests.e2e.sidebar import Sidebar
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
-NO_REPLY = 16_000  # ms; without a word for so long the page lets the reader try again
+NO_REPLY = 16_000  # ms without a reply after which the page lets the reader try again
 HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
 
 LINES = """
@@ -40,14 +40,14 @@ LOCK_IS_WANTED = """async () => {
 
 
 class Line:
-    """The page's connection to the server, from the next load of the page on."""
+    """The page's connection to the server; it takes effect with the next load of the page."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
         page.add_init_script(LINES)
 
     def lose(self, *, forgotten: bool = False) -> None:
-        """Have none; `forgotten`: and meet a server without the page's State after it."""
+        """Cut the connection; if `forgotten`, the next server does not know the page's State."""
         self._page.context.set_offline(True)
         self._page.evaluate(
             "forgotten => { window.forgotten = forgotten; lines.forEach(line => line.close()) }",
@@ -75,7 +75,7 @@ def held(chat: ChatPage) -> Held:
 
 
 def ask(chat: ChatPage, prompt: str, *, ends: bool = True) -> str:
-    """Ask in a chat of its own. Returns its id."""
+    """Ask in a new chat and return its id."""
     chat.page.get_by_test_id("new-chat").click()
     expect(chat.page.get_by_test_id("greeting")).to_be_visible()
     chat.send(prompt)
@@ -87,14 +87,14 @@ def ask(chat: ChatPage, prompt: str, *, ends: bool = True) -> str:
 
 
 def go_to(chat: ChatPage, chat_id: str = "") -> None:
-    """Go to a chat, or to the empty page, and be there: the address changes before the page."""
+    """Go to a chat or to the empty page, and wait for it: the address changes before the page."""
     link = f"[data-chat='{chat_id}']" if chat_id else "[data-testid=new-chat]"
     chat.page.locator(link).click()
     expect(chat.page.locator(f"{link}[aria-current=page]")).to_be_visible()
 
 
 def chats_with(chat: ChatPage, text: str) -> list[str]:
-    """The chats in which this was said."""
+    """Return the ids of the chats that contain `text`."""
     query = "SELECT chat.id FROM chat JOIN message ON chat.key = chat_key WHERE instr(parts, ?)"
     with closing(sqlite3.connect(chat.database)) as connection:
         return [row[0] for row in connection.execute(query, [text])]
@@ -113,7 +113,7 @@ def test_a_prompt_goes_to_the_chat_it_was_written_in_although_another_was_open(
     there = ask(chat, "There")
     here = ask(chat, "Here")
     chat.page.evaluate("window.uplink = []")
-    chat.page.wait_for_function("window.uplink.length > 0")  # the list's question goes first
+    chat.page.wait_for_function("window.uplink.length > 0")  # the chat list's request comes first
     go_to(chat, there if to == "another chat" else "")
     chat.prompt.fill(f"Meant for {to}")
     chat.page.evaluate("() => { window.sent = window.uplink.length }")
@@ -442,7 +442,7 @@ def test_the_way_back_leads_past_a_deleted_chat(chat: ChatPage, sidebar: Sidebar
     sidebar.choose("Gone", "Delete")
     expect(chat.page.get_by_test_id("greeting")).to_be_visible()
 
-    chat.page.go_back()  # the empty page on which it began
+    chat.page.go_back()  # to the empty page on which the chat began
     chat.page.go_back()
 
     expect(chat.page).to_have_url(re.compile(kept))

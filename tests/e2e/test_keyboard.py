@@ -13,7 +13,7 @@ HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
 
 @pytest.fixture(autouse=True)
 def _ready(chat: ChatPage) -> None:
-    """Keys that are pressed before the page is there go nowhere."""
+    """Wait for the page: keys pressed before it is ready are lost."""
     expect(chat.prompt).to_be_enabled()
 
 

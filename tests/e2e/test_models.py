@@ -1,4 +1,4 @@
-"""Several models to choose from, the titles they make, and the page on paper."""
+"""A choice of models, and the titles they make."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.openai_server import OpenAIServer, answer
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, provider: OpenAIServer) -> Iterator[AppServer]:
-    """The application with two models, which name the chats."""
+    """The application with two models that also name the chats."""
     settings = {
         "CHAT_MODEL": "openai/first",
         "CHAT_MODELS": "openai/first,openai/second",
@@ -47,7 +47,7 @@ def test_the_model_that_is_chosen_answers_also_after_a_refresh(
     expect(picker).to_have_value("openai/first")
 
     picker.select_option("openai/second")
-    # The browser keeps it when the server has heard of it.
+    # The browser stores the choice once the server has received it.
     chat.page.wait_for_function("() => localStorage.getItem('chat.model') === 'openai/second'")
     chat.page.reload()
     expect(picker).to_have_value("openai/second")

@@ -1,4 +1,4 @@
-"""The page behind a network that loses what is sent, and says nothing."""
+"""The page behind a network that silently loses what is sent."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +13,19 @@ from tests.support.programs import CHROMIUM, find
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy_in_thread
 
 LIVE_AGAIN = 15
-"""Seconds, of which it needs five: two missed heartbeats of two, and a new connection."""
+"""Seconds; it takes five: two missed heartbeats of two seconds, and a new connection."""
 
 
 @pytest.fixture
 def proxy(app: AppServer) -> Iterator[TcpProxy]:
-    """Between the browser and the application."""
+    """A proxy between the browser and the application."""
     with tcp_proxy_in_thread(port=app.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def page(browser: Browser, app: AppServer, proxy: TcpProxy) -> Iterator[Page]:
-    """A tab of a browser for which the application's address is that of the proxy."""
+    """A tab of a browser that maps the application's address to the proxy's."""
     rule = f"MAP 127.0.0.1:{app.port} 127.0.0.1:{proxy.port}"
     behind_proxy = browser.browser_type.launch(
         executable_path=find(CHROMIUM),
@@ -81,9 +81,9 @@ def test_a_prompt_is_shown_at_once_and_nothing_moves_when_the_server_has_it(
 
 
 def place_of(page: Page, testid: str) -> dict[str, float]:
-    """Where the last such element is, found and measured in one step of the page.
+    """Return the place of the last such element, found and measured in one step in the page.
 
-    The page of a new chat gives way to that of the chat, and a handle of an element may be stale.
+    An element handle could be stale, because the new-chat page gives way to the page of the chat.
     """
     return page.evaluate(
         "id => [...document.querySelectorAll(`[data-testid=${id}]`)]"

@@ -1,4 +1,4 @@
-"""The page behind a real nginx: as the documentation configures it, and as somebody else may have."""
+"""The page behind a real nginx, with the documented configuration and with a hostile one."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ WORDS = "".join(f"w{number} " for number in range(1, 151))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """The application, whose page is told where nginx is."""
+    """The application, with a page that connects through nginx."""
     settings = {"REFLEX_API_URL": f"http://127.0.0.1:{free_port()}"}
     folder = tmp_path_factory.mktemp("nginx")
     with running(AppServer(folder=folder, mode="prod", settings=settings)) as server:
@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 def behind_nginx(
     browser: Browser, server: AppServer, *, instead: Mapping[str, str] | None = None
 ) -> Iterator[ChatPage]:
-    """A tab of somebody who reaches the application through nginx."""
+    """Open a tab that reaches the application through nginx."""
     address = server.settings["REFLEX_API_URL"]
     listen = int(address.rpartition(":")[2])
     with nginx_before(server.port, listen=listen, instead=instead):
@@ -74,7 +74,7 @@ def test_an_answer_is_seen_to_grow_where_streams_are_held_back(
     browser: Browser, server: AppServer
 ) -> None:
     with behind_nginx(browser, server, instead=HOLDING_STREAMS_BACK) as chat:
-        # So slow that the page polls, ten seconds later, before nginx has enough of it.
+        # So slow that the page starts to poll after ten seconds, before nginx's buffer is full.
         chat.send("/demo tokens=150 rate=10 words=1")
 
         expect(chat.answer).to_contain_text("w5 ")

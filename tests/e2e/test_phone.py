@@ -48,7 +48,7 @@ def context(browser: Browser, app: AppServer) -> Iterator[BrowserContext]:
 
 
 def fits(page: Page) -> None:
-    """Nothing is wider than the screen, and everything can be hit with a finger."""
+    """Check that nothing is wider than the screen and every target is as large as a finger."""
     assert page.evaluate("document.documentElement.scrollWidth") == WIDTH
     area = page.get_by_test_id("scroll-area")
     assert area.evaluate("area => area.scrollWidth <= area.clientWidth")

@@ -1,4 +1,4 @@
-"""The main job: an answer survives a refresh, a closed tab, and a second device."""
+"""The main promise: an answer survives a refresh and a closed tab, and a second device joins in."""
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -16,7 +16,7 @@ WHOLE = "".join([*FIRST, *MIDDLE, *LAST])
 
 
 def in_three_steps() -> Reply:
-    """An answer that waits before its first delta, twice in the middle, and before its end."""
+    """Return an answer that pauses before its first delta, in its middle, and before its end."""
     return Reply(
         body=(
             ROLE,
@@ -95,7 +95,7 @@ def test_a_refresh_just_before_the_end_shows_it_all(chat: ChatPage, model: OpenA
 
 
 def goes_on_to_the_end(chat: ChatPage, model: OpenAIServer, *, seen: str) -> None:
-    """Let the answer go on from `seen`: the page, the database and the copy agree, once."""
+    """Let the answer go on from `seen`; finally the page and the database have it whole, once."""
     if seen == "":
         model.release()
         chat.reads("".join(FIRST))

@@ -1,4 +1,4 @@
-"""The page of a server that has no Redis, is killed in mid-answer, and comes back."""
+"""The page of a server without Redis that is killed in mid-answer and restarted."""
 
 from collections.abc import Iterator
 from pathlib import Path

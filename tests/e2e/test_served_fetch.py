@@ -1,6 +1,6 @@
-"""`/resumable-fetch.js` as the app serves it, to its own pages and to those of other origins.
+"""`/resumable-fetch.js` as the app serves it, for pages of its own origin and of another.
 
-In development mode the page and the API are two origins.
+In development mode the page and the API have different origins.
 """
 
 import pytest
@@ -39,7 +39,7 @@ def test_the_module_is_there_and_resumes_on_every_page(
     page: Page, app: AppServer, model: OpenAIServer
 ) -> None:
     model.script(answer("Hello ", "there."))
-    page.goto("/resumable-fetch.js")  # a page of this origin on which nothing else happens
+    page.goto("/resumable-fetch.js")  # an otherwise idle page of this origin
 
     body, cursors = page.evaluate(ASK_WITH_A_CUT, app.api)
 

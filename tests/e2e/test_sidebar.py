@@ -1,4 +1,4 @@
-"""The list of chats: how it is ordered, found and kept, also from another device."""
+"""The list of chats: its order, search and changes, also from another device."""
 
 import re
 import sqlite3
@@ -15,7 +15,7 @@ from tests.e2e.sidebar import Sidebar
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, answer, ending, texts
 
 HELD = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))
-NEWS = 10_000  # ms; the page looks for them every few seconds
+NEWS = 10_000  # ms; the page looks for changes every few seconds
 
 
 GO = pytest.mark.parametrize(
@@ -30,11 +30,11 @@ GO = pytest.mark.parametrize(
         ),
     ],
 )
-"""A link is clicked, and what was held back is heard before the page there is built."""
+"""Click a link, and deliver the held messages before the page it leads to is built."""
 
 
 def ask(chat: ChatPage, *prompts: str) -> None:
-    """A chat for each prompt, answered; the server knows that its reader has seen the answer."""
+    """Ask each prompt in a new chat; wait until the server knows that the answer was seen."""
     for prompt in prompts:
         chat.page.get_by_test_id("new-chat").click()
         expect(chat.page.get_by_test_id("greeting")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Prompts that are refused, and a store that goes away, as the reader lives through it."""
+"""Refused prompts, and an outage of the store, as the reader experiences them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +13,12 @@ from tests.support.redis_server import RedisServer, running_redis
 pytestmark = pytest.mark.timeout(120)
 
 PROMPTS = 3
-"""How many the server takes in a minute from one user."""
+"""How many prompts the server accepts from one user in a minute."""
 
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[RedisServer]:
-    """A Redis of these tests alone, to be broken."""
+    """A Redis for this module alone, which the tests break."""
     with running_redis() as store:
         yield store
 
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, store: RedisServer) -> Iter
 
 @pytest.fixture
 def page(browser: Browser, server: AppServer) -> Iterator[Page]:
-    """A tab of somebody who has never been here."""
+    """A tab of a first-time visitor."""
     context = browser.new_context(base_url=server.page, viewport={"width": 1280, "height": 800})
     context.set_default_timeout(20_000)
     yield context.new_page()
@@ -51,7 +51,7 @@ def words(count: int) -> str:
     return "".join(f"w{number} " for number in range(1, count + 1))
 
 
-# Before the outages: for some seconds after one, nobody is counted.
+# This runs before the outages: for some seconds after one, prompts are not counted.
 def test_a_prompt_too_many_stays_in_the_box(chat: ChatPage) -> None:
     for number in range(PROMPTS):
         chat.send(f"/demo tokens=5 rate=0 words=1 seed={number}")
