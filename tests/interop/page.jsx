@@ -1,4 +1,4 @@
-/** The page of an application on the AI SDK: a `useChat`, and what it shows. */
+/** The page of an application that uses the AI SDK: `useChat` and its messages. */
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 

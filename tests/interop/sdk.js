@@ -1,9 +1,9 @@
 /**
- * The AI SDK's own `Chat` and `DefaultChatTransport`, told what to do line by line.
+ * The AI SDK's own `Chat` and `DefaultChatTransport`, driven by lines of JSON.
  *
- * A line of the standard input is `[chat, method, ...arguments]` in JSON, the answer `[result]` or
- * `[null, error]`. `open` makes the chat, the other methods are those of `Script` below. Every wait
- * is bounded.
+ * Each line of standard input is `[chat, method, ...arguments]`; the answer is `[result]` or
+ * `[null, error]`. `open` creates the chat; the other methods are those of `Script` below. Every
+ * wait is bounded.
  */
 import { createInterface } from "node:readline";
 
@@ -15,7 +15,7 @@ import { createResumableFetch } from "../../assets/resumable-fetch.js";
 const TOO_LONG_MS = 20_000;
 const chunkSchema = asSchema(uiMessageChunkSchema);
 
-/** The transport as it is, with an ear on what it takes from the server. */
+/** The unmodified transport, which records the chunks it reads from the server. */
 class HeardTransport extends DefaultChatTransport {
   chunks = [];
 
@@ -42,7 +42,7 @@ class Script {
   constructor(id, { server, cookie, messages = [], resumable = false }) {
     this.#transport = new HeardTransport({
       api: `${server}/api/chat`,
-      headers: { cookie }, // outside a browser nobody keeps cookies
+      headers: { cookie }, // outside a browser there is no cookie jar
       ...(resumable && { fetch: createResumableFetch() }),
     });
     this.#chat = new Chat({
@@ -53,12 +53,12 @@ class Script {
     });
   }
 
-  /** Begins to send; with no text the last message goes on. */
+  /** Starts sending a prompt; without text, starts continuing the last message. */
   send(text) {
     this.#leave(this.#chat.sendMessage(text === undefined ? undefined : { text }));
   }
 
-  /** Begins to send another text in place of an earlier prompt's. */
+  /** Starts sending an edited version of an earlier prompt. */
   edit(messageId, text) {
     this.#leave(this.#chat.sendMessage({ text, messageId }));
   }
@@ -67,12 +67,12 @@ class Script {
     this.#leave(this.#chat.regenerate(messageId ? { messageId } : undefined));
   }
 
-  /** As a page does that has just been loaded. */
+  /** Starts resuming, as a freshly loaded page does. */
   resume() {
     this.#leave(this.#chat.resumeStream());
   }
 
-  /** Stops reading; says nothing to the server. */
+  /** Stops reading without telling the server. */
   leave() {
     return this.#chat.stop();
   }
@@ -95,7 +95,7 @@ class Script {
     };
   }
 
-  /** Waits until the last message has `text`, as far as it goes. */
+  /** Waits until the last message is a reply with exactly this text so far. */
   reads(text) {
     return this.#until(() => {
       const last = this.#chat.messages.at(-1);
@@ -108,7 +108,7 @@ class Script {
     return this.#until(() => this.#chat.status === status);
   }
 
-  /** Errors are kept by the chat: `state` tells them. */
+  /** Ignores a rejection: the chat keeps the error, and `state` reports it. */
   #leave(promise) {
     promise.catch(() => {});
   }

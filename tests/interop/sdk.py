@@ -1,4 +1,4 @@
-"""The AI SDK's own clients in a node beside the test, as objects in it."""
+"""The AI SDK's own clients, running in a Node process, as objects for the test."""
 
 import json
 import subprocess
@@ -14,22 +14,22 @@ FOLDER = Path(__file__).parent
 
 
 class Sdk:
-    """A node with the SDK in it.
+    """A Node process that runs the SDK.
 
-    Every call is answered within seconds: `sdk.js` bounds all its waits.
+    Every call returns within seconds: `sdk.js` bounds all its waits.
     """
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
     def open(self, server: str, chat: str, **options: Any) -> "Page":
-        """A page that shows `chat`, at the server of that address."""
+        """Open a page that shows `chat`, at the server with the address `server`."""
         page = uuid4().hex
         self.call(page, "open", chat, {"server": server, **options})
         return Page(self, page)
 
     def call(self, page: str, method: str, *arguments: Any) -> Any:
-        """Have `sdk.js` do it."""
+        """Call a method in `sdk.js` and return its result."""
         to, back = self._process.stdin, self._process.stdout
         assert to is not None
         assert back is not None
@@ -43,34 +43,34 @@ class Sdk:
 
 
 class Page:
-    """One `Chat` of the SDK with its `DefaultChatTransport`; what it does, it does by itself."""
+    """One `Chat` of the SDK with its `DefaultChatTransport`, both unmodified."""
 
     def __init__(self, sdk: Sdk, name: str) -> None:
         self._sdk = sdk
         self._name = name
 
     def send(self, text: str) -> None:
-        """Begin to send a prompt."""
+        """Start sending a prompt."""
         self._call("send", text)
 
     def go_on(self) -> None:
-        """Begin to send with no new message: the last one, a reply, goes on."""
+        """Start sending without a new message, to continue the last reply."""
         self._call("send")
 
     def edit(self, message_id: str, text: str) -> None:
-        """Begin to send another text in place of an earlier prompt's."""
+        """Start sending an edited version of an earlier prompt."""
         self._call("edit", message_id, text)
 
     def regenerate(self) -> None:
-        """Begin to have the last reply made anew."""
+        """Start regenerating the last reply."""
         self._call("regenerate")
 
     def resume(self) -> None:
-        """Begin to resume, as a page does that has just been loaded."""
+        """Start resuming, as a freshly loaded page does."""
         self._call("resume")
 
     def leave(self) -> None:
-        """Stop reading in the middle."""
+        """Stop reading without telling the server."""
         self._call("leave")
 
     def reconnects(self) -> bool:
@@ -82,7 +82,7 @@ class Page:
         self._call("reads", text)
 
     def has_status(self, status: str) -> None:
-        """Wait until `useChat` would say so."""
+        """Wait until the chat has `status`, as `useChat` would report it."""
         self._call("is", status)
 
     @property
@@ -91,7 +91,7 @@ class Page:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The messages as the page has them."""
+        """The messages on the page."""
         return self.state["messages"]
 
     @property
@@ -105,7 +105,7 @@ class Page:
 
     @property
     def chunks(self) -> list[str]:
-        """The types of the events taken; one that the SDK's schema refuses is there as it is."""
+        """The types of the events received; an event that the SDK's schema rejects is marked."""
         return self.state["chunks"]
 
     def _call(self, method: str, *arguments: Any) -> Any:
@@ -113,13 +113,13 @@ class Page:
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """The text of a message."""
+    """Return the text of a message."""
     return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
 
 
 @contextmanager
 def sdk_in_node() -> Iterator[Sdk]:
-    """The SDK, until the end of the block."""
+    """Run the SDK for the length of the block."""
     with subprocess.Popen(
         [NODE, FOLDER / "sdk.js"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

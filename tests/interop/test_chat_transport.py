@@ -1,6 +1,6 @@
-"""`DefaultChatTransport` and `Chat` of the AI SDK, with no option but the address.
+"""The AI SDK's `DefaultChatTransport` and `Chat`, configured with nothing but the address.
 
-And the cookie as a header, which outside a browser nobody else sends.
+Outside a browser the session cookie must also be passed, as a header.
 """
 
 import sqlite3
@@ -27,12 +27,12 @@ Servers = tuple[AppServer, AppServer]
 
 
 def held() -> Reply:
-    """An answer that waits in its middle for the test."""
+    """Return an answer that pauses in its middle until the test releases it."""
     return Reply(body=(ROLE, *texts("Some *words* ", "first ☃"), Cue.HOLD, *texts(LAST), *ending()))
 
 
 def stored(server: AppServer, chat: str) -> list[tuple[str, str]]:
-    """Id and text of each reply of the chat in the database."""
+    """Return id and text of each reply of the chat in the database."""
     query = (
         "SELECT message.id, (SELECT group_concat(json_extract(value, '$.text'), '') FROM"
         " json_each(parts) WHERE json_extract(value, '$.type') = 'text') FROM message"

@@ -1,4 +1,4 @@
-"""`createResumableFetch` behind a real nginx that does to streams what nginx should not."""
+"""`createResumableFetch` behind a real nginx that mistreats streams."""
 
 import pytest
 
@@ -9,12 +9,12 @@ from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, 
 
 HELD = Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending()))
 SHORT_TIME_OUT = {"proxy_read_timeout 30s;": "proxy_read_timeout 1s;"}
-"""Shorter than from one heartbeat to the next."""
+"""Shorter than the heartbeat interval."""
 
 HOLDING_BACK = {
     "proxy_http_version 1.1;": "proxy_http_version 1.0; proxy_ignore_headers X-Accel-Buffering;"
 }
-"""The headers of a response too, until some kilobytes have come together."""
+"""Makes nginx hold back even a response's headers until it has buffered some kilobytes."""
 
 
 @pytest.mark.parametrize("servers", ["embedded"], indirect=True)
@@ -42,7 +42,7 @@ def test_a_stream_that_is_held_back_is_polled(
     with nginx_before(servers[0].port, instead=HOLDING_BACK) as nginx:
         page = visit(nginx.address, resumable=True)
         page.send("Go on")
-        page.reads("First, ")  # after the ten seconds in which the first bytes should have come
+        page.reads("First, ")  # comes by polling, after ten seconds without a first byte
         model.release()
         page.has_status("ready")
 

@@ -1,4 +1,4 @@
-"""`createResumableFetch` under the AI SDK: cuts that nobody notices."""
+"""`createResumableFetch` under the AI SDK, which never notices a cut."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ IN_PIECES = Reply(
 
 @pytest.fixture
 def proxy(servers: tuple[AppServer, AppServer]) -> Iterator[TcpProxy]:
-    """A bad line to the first server."""
+    """A proxy to the first server, to cut connections."""
     with tcp_proxy_in_thread(port=servers[0].port) as proxy:
         yield proxy
 

@@ -1,6 +1,6 @@
 """`useChat({resume: true})` in a real browser, on a page of the server's own origin.
 
-The page is React's development build in strict mode: everything is mounted twice.
+The page uses React's development build in strict mode, which mounts everything twice.
 """
 
 import subprocess
@@ -27,7 +27,7 @@ OpenTab = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def script(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page and its packages as one script."""
+    """The page and its packages, bundled into one script."""
     built = tmp_path_factory.mktemp("page") / "page.js"
     subprocess.run(
         [BUN, "build", "page.jsx", "--target=browser", f"--outfile={built}"],
@@ -41,7 +41,7 @@ def script(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def open_tab(browser: Browser, caller: Caller, chat: str, script: str) -> Iterator[OpenTab]:
-    """Opens a tab of the caller, on a page that the server at `address` seems to serve."""
+    """Opens a tab with the caller's session, on a page that `address` appears to serve."""
     context = browser.new_context()
     context.set_default_timeout(20_000)
     html = (
@@ -69,7 +69,7 @@ def _fulfil(body: str, content_type: str, route: Route) -> None:
 
 @pytest.fixture
 def proxy(servers: tuple[AppServer, AppServer]) -> Iterator[TcpProxy]:
-    """A bad line to the first server."""
+    """A proxy to the first server, to cut connections."""
     with tcp_proxy_in_thread(port=servers[0].port) as proxy:
         yield proxy
 
@@ -79,7 +79,7 @@ def is_(tab: Page, status: str) -> None:
 
 
 def reads(tab: Page, text: str) -> None:
-    """The page shows one reply, with this text so far."""
+    """Wait until the page shows one reply, with this text so far."""
     expect(tab.locator("[data-role=assistant]")).to_have_text(text)
 
 

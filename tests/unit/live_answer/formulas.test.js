@@ -55,6 +55,6 @@ test.each(["\\(", "\\[ ", "\\[\n", "\\(a\\)", "`a ", "` \\( ``", "- \\[ = \\] ",
     const text = piece.repeat(256_000 / piece.length) + "\\(";
     const before = performance.now();
     withDollars(text);
-    expect(performance.now() - before).toBeLessThan(2_000); // 50 ms; 10 s if each bracket looked for its end
+    expect(performance.now() - before).toBeLessThan(2_000); // 50 ms, but 10 s if each bracket scanned for its end
   },
 );

@@ -4,7 +4,7 @@ import { Pacer } from "../../../chat_app/ui/live_answer/pacer.js";
 
 const FRAME_MS = 16;
 
-/** A page whose time goes on when it is told to, and whose renders take `cost` ms. */
+/** A page whose clock moves only when told to, and whose renders take `cost` ms. */
 function slowPage(cost) {
   const page = { time: 0, renders: 0, due: [] };
   page.now = () => page.time;

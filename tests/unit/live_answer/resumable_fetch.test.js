@@ -16,7 +16,7 @@ const stream = (content, { headers, ...init } = {}) =>
     headers: { "content-type": "text/event-stream", "x-stream-id": "s1", ...headers },
   });
 
-/** A fetch that answers request i with step i, or the rest of the answer when there is no such step. */
+/** A fetch that answers request i with step i, or with the rest of the answer once the steps are used up. */
 class ScriptedFetch {
   requests = [];
   #steps;
@@ -49,7 +49,7 @@ function resumable(server, options = {}) {
 const post = (fetch, { body = PROMPT, ...init } = {}) =>
   fetch(API, { method: "POST", body: JSON.stringify(body), ...init });
 
-/** Until the client waits before its next try. */
+/** Resolves when the client waits before its next try. */
 const napping = (clock) => until(() => clock.waits.length > 0 && clock.waits[0] < 10_000);
 
 test("cut after any byte, the caller gets the whole body once", async () => {
@@ -287,7 +287,7 @@ function silentStream(frames) {
   return () => stream(body);
 }
 
-/** A proxy that holds back the answer, headers and all, for ever. */
+/** A proxy that holds back the answer, headers included, for ever. */
 const heldBack = ({ init }) =>
   new Promise((_, reject) => {
     init.signal.addEventListener("abort", () => reject(init.signal.reason));

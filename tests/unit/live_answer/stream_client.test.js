@@ -20,7 +20,7 @@ const FRAMES = answerFrames(PIECES);
 
 const STALL_MS = 40_000;
 
-/** Until the client waits before its next try, as opposed to for the next byte. */
+/** Resolves when the client waits for its next try rather than for the next byte. */
 const napping = (clock) => until(() => clock.waits.length > 0 && clock.waits[0] < STALL_MS);
 
 function follow(server, options = {}) {
@@ -180,7 +180,7 @@ test("first bytes that never come are polled for", async () => {
   clock.advance(10_000);
   await napping(clock);
   clock.advance(500);
-  await napping(clock); // an empty answer that was not waited for counts as a failure
+  await napping(clock); // an empty answer that comes at once counts as a failure
   clock.advance(500);
   await end;
   expect(client.text).toBe(TEXT);

@@ -1,4 +1,4 @@
-/** A server that follows a script, and a clock that only moves when told to. */
+/** A scripted server, and a clock that moves only when told to. */
 
 export class ManualClock {
   #now = 0;
@@ -16,7 +16,7 @@ export class ManualClock {
     this.#timers.delete(timer);
   };
 
-  /** Waits pending, soonest first, in ms from now. */
+  /** The pending waits, soonest first, in ms from now. */
   get waits() {
     return [...this.#timers.values()].map(({ at }) => at - this.#now).sort((a, b) => a - b);
   }
@@ -31,7 +31,7 @@ export class ManualClock {
   }
 }
 
-/** Answers request i with step i; the last step answers all further ones. */
+/** Answers request i with step i, and every further request with the last step. */
 export class ScriptedServer {
   asked = [];
   waits = [];
@@ -65,19 +65,19 @@ export function answerFrames(pieces, { outcome = "completed", code } = {}) {
   return events.map((event, index) => frame(index + 1, event));
 }
 
-/** A body that ends after these frames. */
+/** Answers with a body that ends after these frames. */
 export const body =
   (frames, init) =>
   () =>
     new Response(frames.join(""), init);
 
-/** The frames after the cursor, as the real server gives them. */
+/** Answers with the frames after the cursor and the end marker, as the real server does. */
 export const resumed =
   (frames) =>
   ({ after }) =>
     new Response([...frames.slice(after), "data: [DONE]\n\n"].join(""));
 
-/** A body that stays open after these frames, until the client drops it. */
+/** Answers with a body that stays open after these frames until the client drops it. */
 export const silentAfter = (frames, init) => () =>
   new Response(
     new ReadableStream({
@@ -92,7 +92,7 @@ export const refused = () => {
   throw new TypeError("Failed to fetch");
 };
 
-/** Resolves once the condition holds; the promise queue is the only thing that has to move. */
+/** Resolves once the condition holds; it needs only the event loop to turn, not time to pass. */
 export async function until(condition) {
   for (let turn = 0; turn < 1_000; turn += 1) {
     if (condition()) return;
