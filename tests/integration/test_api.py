@@ -1,4 +1,4 @@
-"""The HTTP edge over real sockets: one server on the embedded engine, two on one Redis."""
+"""The HTTP API over real sockets: one server on the embedded engine, or two on one Redis."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """One server with no configuration but its folder."""
+    """One server with default settings."""
     with running(AppServer(folder=tmp_path_factory.mktemp("embedded"))) as server:
         yield server
 
@@ -27,7 +27,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 def pair(
     tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
 ) -> Iterator[tuple[AppServer, AppServer]]:
-    """Two servers with one Redis and one database."""
+    """Two servers that share one Redis and one database."""
     folder = tmp_path_factory.mktemp("pair")
     settings = {"REDIS_URL": redis_server.url, "LOG_PREFIX": uuid4().hex}
     with ExitStack() as stack:
@@ -42,7 +42,7 @@ def pair(
 
 @pytest.fixture(params=["embedded", "pair"])
 def servers(request: pytest.FixtureRequest) -> tuple[AppServer, AppServer]:
-    """Where a request goes first, and where the next one goes: the same server if there is one."""
+    """The server of the first request and that of the next: the same if there is only one."""
     started = request.getfixturevalue(request.param)
     return started if isinstance(started, tuple) else (started, started)
 
@@ -152,7 +152,7 @@ def test_a_replay_from_the_beginning_is_compacted(
         whole = b"".join([*begun, *answer])
 
     assert text_of(replay) == text_of(whole)
-    # Of what had begun four events are left: three that begin the message, and one with its text.
+    # Four events replace the first ones: three that begin the message, and one with its text.
     assert len(frame.split(replay)) <= len(frame.split(whole)) - len(begun) + 4
 
 
@@ -239,7 +239,7 @@ def test_nobody_else_can_read_or_stop_a_chat_or_learn_that_it_exists(
             mine, nobodys = call(elsewhere, chat), call(elsewhere, absent)
             assert (mine.status_code, mine.json()) == (nobodys.status_code, nobodys.json())
             assert mine.status_code == 404
-        # The same id is free in the stranger's own chats, as any other would be.
+        # The stranger can use the same id for a chat of their own.
         with stranger.send(elsewhere, "/demo tokens=1 rate=0", chat=chat) as own:
             assert b"".join(own).endswith(frame.DONE)
         assert owner.stop(elsewhere, chat).status_code == 202
@@ -276,7 +276,7 @@ def test_a_page_of_another_site_cannot_replace_a_visitors_cookie(embedded: AppSe
     with httpx.Client() as http:
         first = http.post(address, headers=own)
         before = rows(embedded, 'SELECT count(*) FROM "user"')
-        # As the browser sends it: SameSite withholds the cookie.
+        # The browser would withhold the cookie, because of SameSite.
         refused = httpx.post(address, headers=foreign, data={"a": "b"})
         again = http.post(address, headers={"origin": embedded.page})
 

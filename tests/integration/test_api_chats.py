@@ -1,4 +1,4 @@
-"""The chats over HTTP: what another front end needs."""
+"""Chats over HTTP: what another front end needs."""
 
 import json
 from collections.abc import AsyncGenerator

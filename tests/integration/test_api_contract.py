@@ -1,4 +1,4 @@
-"""Whatever is asked, the API answers what its OpenAPI document says, and nothing else."""
+"""To any request, the API answers only what its OpenAPI document allows."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from tests.support.openai_server import openai_server_in_thread
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """A server whose model answers at once, and that refuses nobody for asking a lot."""
+    """A server without rate limits whose model answers at once."""
     with openai_server_in_thread() as provider:
         unlimited = {
             "CHAT_MODEL": "openai/test-model",
@@ -54,6 +54,6 @@ def test_every_answer_is_as_documented(case: Case, server: AppServer, caller: Ca
         base_url=server.api,
         cookies=dict(caller.http.cookies),
         params={"wait": 0},
-        # What fits the types may still be refused: a cursor beyond the end, a prompt of blanks.
+        # Data of the right types may still be refused: a cursor beyond the end, a blank prompt.
         excluded_checks=[positive_data_acceptance],
     )

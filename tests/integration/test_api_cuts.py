@@ -1,4 +1,4 @@
-"""The cut law at the edge: cut a response after any byte, go on, and nothing is missing."""
+"""The cut law over HTTP: cut a response after any byte, resume, and nothing is missing."""
 
 import http.client
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 
 def kept(received: bytes) -> tuple[int, bytes]:
-    """What a client has of a body that was cut: its cursor, and the complete frames up to it."""
+    """Return what a client keeps of a cut body: its cursor, and the complete frames up to it."""
     complete = received[: received.rfind(b"\n\n") + 2] if b"\n\n" in received else b""
     frames = [piece for piece in frame.split(complete) if piece != frame.DONE]
     return (frame.offset_of(frames[-1]) if frames else 0), b"".join(frames)
@@ -34,7 +34,7 @@ def test_cut_after_every_single_byte_and_resumed_it_is_the_whole(server: AppServ
     events = frame.split(whole)[:-1]
     rest: dict[int, bytes] = {}
 
-    # One connection for all: hundreds of resumes are quick then.
+    # One connection for all requests makes hundreds of resumes quick.
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
         for after in range(len(events) + 1):
             path = f"/api/chat?chatId=cut&after={after}"
@@ -46,6 +46,6 @@ def test_cut_after_every_single_byte_and_resumed_it_is_the_whole(server: AppServ
     ends = frame.DONE
     for cut in range(len(whole) + 1):
         cursor, frames = kept(whole[:cut])
-        resumed = rest[cursor] or ends  # 204: there is nothing more, and the client knows
+        resumed = rest[cursor] or ends  # a 204 tells the client that nothing follows
         assert frames + resumed == whole, f"cut after byte {cut}"
     assert len(events) >= 200

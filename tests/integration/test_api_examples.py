@@ -1,4 +1,4 @@
-"""The examples of docs/protocol.md do what the page says, and its tables what the code does."""
+"""The examples in docs/protocol.md do what the page says, and its tables match the code."""
 
 import re
 import subprocess
@@ -53,7 +53,7 @@ def test_the_table_of_errors_has_every_code_that_a_route_can_answer() -> None:
     statuses = {kind.code: status for kind, status in STATUS.items()}
     statuses[errors.ChatAppError.code] = 500
     assert {code for code, status in written if statuses.get(code, status) != status} == {
-        errors.InvalidRequest.code  # a wrong parameter is 400, see _on_validation_error
+        errors.InvalidRequest.code  # an invalid parameter is 400, see _on_validation_error
     }
 
 

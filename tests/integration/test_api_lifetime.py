@@ -1,4 +1,4 @@
-"""What a viewer sees when its connection has lived long enough, or its server ends."""
+"""What a viewer sees when its connection reaches its lifetime or its server shuts down."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +41,7 @@ def test_a_poll_is_told_to_come_back_when_its_server_ends(tmp_path: Path) -> Non
                 seen += next(answer)
         tail = frame.offset_of(frame.split(seen)[-1])
         polling = threads.submit(caller.resume, server, "c", after=tail, wait=30)
-        caller.resume(server, "c", after=tail, wait=1)  # by then the other one waits
+        caller.resume(server, "c", after=tail, wait=1)  # gives the other poll time to begin
         server.end(signal.SIGTERM)
         told = polling.result()
 

@@ -1,4 +1,4 @@
-"""What one caller, one chat and one address may have."""
+"""The limits of one caller, one chat and one address."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -28,7 +28,7 @@ OPEN = "/demo tokens=2 rate=0 pause=600@1"
 
 @asynccontextmanager
 async def limited(folder: Path, **limits: Any) -> AsyncGenerator[Caller]:
-    """Somebody with a session at a server with such limits."""
+    """Open a server with these limits; yield a client with a session."""
     settings = Settings(database_url=f"sqlite:///{folder / 'chat.db'}", **limits)
     async with in_process_api(settings) as app:
         yield await visitor(app)
@@ -114,7 +114,7 @@ async def test_too_many_viewers_at_the_same_time_are_refused_until_one_leaves(
             nothing_written = await caller.ask("GET", "/api/chats/d")
             stranger = await visitor(caller.app)
             other = await post(stranger, SHORT, chat="d")
-        with anyio.fail_after(TOO_LONG):  # to leave takes the server a moment
+        with anyio.fail_after(TOO_LONG):  # the server takes a moment to notice the departure
             while (accepted := await post(caller, SHORT, chat="d")).status == 429:
                 pass
         await caller.ask("POST", "/api/chat/c/stop")
@@ -207,7 +207,7 @@ async def test_nobodys_body_is_not_read(tmp_path: Path) -> None:
 
 
 async def before_the_body(caller: Caller, *, cookie: str) -> tuple[int, str]:
-    """The refusal of a prompt whose end is never sent."""
+    """Send only the beginning of a prompt; return the status and code of the refusal."""
     headers = {"content-type": "application/json", "cookie": cookie}
     async with request(caller.app, "/api/chat", headers=headers) as exchange:
         exchange.send(b'{"id": "c", ', more=True)

@@ -1,4 +1,4 @@
-"""Long polls: a stream in whole responses, through proxies that let no stream pass."""
+"""Long polls: a stream in complete responses, through proxies that let no stream pass."""
 
 from collections.abc import AsyncGenerator, Iterator
 
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @pytest.fixture
 async def client(server: AppServer) -> AsyncGenerator[httpx.AsyncClient]:
-    """Somebody with a session, who can reach the server past all proxies."""
+    """A client with a session that can also reach the server without a proxy."""
     async with httpx.AsyncClient(base_url=server.api, timeout=TOO_LONG, headers=CLOSE) as client:
         (await client.post("/api/session")).raise_for_status()
         yield client
@@ -35,7 +35,7 @@ async def client(server: AppServer) -> AsyncGenerator[httpx.AsyncClient]:
 async def poll(
     client: httpx.AsyncClient, base: str, chat: str, *, wait: float
 ) -> tuple[bytes, list[httpx.Response]]:
-    """Ask again and again, as a client that has to: the whole stream, and all responses."""
+    """Poll to the end of the stream; return the whole stream and all responses."""
     whole, responses = b"", list[httpx.Response]()
     with anyio.fail_after(TOO_LONG):
         while not whole.endswith(frame.DONE):
@@ -45,7 +45,7 @@ async def poll(
             try:
                 response = await client.get(f"{base}/api/chat", params=query)
             except httpx.TransportError:
-                continue  # cut: the cursor has not moved, so nothing is lost
+                continue  # the response was cut; the cursor has not moved, so nothing is lost
             assert response.status_code == 200
             responses.append(response)
             whole += response.content
@@ -53,7 +53,7 @@ async def poll(
 
 
 async def ask(client: httpx.AsyncClient, base: str, chat: str, text: str) -> bytes:
-    """Send a prompt with `?wait=0`: the answer's first events, if there are any yet."""
+    """Send a prompt with `?wait=0`; return the first events, if there are any yet."""
     body = prompt(text, chat=chat, message="m")
     answer = await client.post(f"{base}/api/chat", params={"wait": 0}, json=body)
     assert answer.status_code == 200
@@ -78,7 +78,7 @@ async def test_through_a_proxy_that_holds_every_body_back(
     assert whole.startswith(first)
     assert whole == await past_all_proxies(client, "buffered")
     assert text_of(whole) == "".join(f"w{number} " for number in range(1, 61))
-    assert len(responses) > 1  # they came while the answer grew
+    assert len(responses) > 1  # the events came while the answer grew
     assert all(int(answer.headers["content-length"]) > 0 for answer in responses)
 
 

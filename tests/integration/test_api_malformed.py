@@ -1,4 +1,4 @@
-"""A thousand requests that no client of sound mind would send."""
+"""A thousand requests that no sane client would send."""
 
 import random
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 
 def junk(chance: random.Random, depth: int = 0) -> object:
-    """Any JSON value, however little sense it makes."""
+    """Return a random JSON value, however senseless."""
     plain = [None, True, 0, -1, 1e308, chance.choice(STRANGE), chance.random()]
     if depth > 3 or chance.random() < 0.6:
         return chance.choice(plain)
@@ -48,7 +48,7 @@ def junk(chance: random.Random, depth: int = 0) -> object:
 
 
 def spoiled(chance: random.Random) -> object:
-    """A good prompt with one thing wrong."""
+    """Return a valid prompt with one thing wrong."""
     body = prompt("Hello", chat="c", message="m")
     message = body["message"]
     wrong = chance.choice([None, 1, [], {}, "", " ", "a/b", "x" * 200])
@@ -69,7 +69,7 @@ def spoiled(chance: random.Random) -> object:
 
 
 def sent(chance: random.Random, base: str) -> httpx.Request:
-    """One malformed request; none of them could be accepted."""
+    """Return a malformed request, which no server could accept."""
     strange = chance.choice(STRANGE).encode(errors="replace").decode()
     path = chance.choice(
         [
@@ -122,7 +122,7 @@ def test_a_thousand_malformed_requests_are_refused_and_nothing_is_written(
     ]
     assert failed == []
     refused = [answer for _, answer in answers if answer.is_client_error]
-    assert len(refused) > 0.8 * REQUESTS  # the others read a list
+    assert len(refused) > 0.8 * REQUESTS  # the others only read a list
     assert {frozenset(answer.json()) for answer in refused} == {frozenset({"code", "message"})}
     assert after == before
 

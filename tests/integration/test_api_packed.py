@@ -1,4 +1,4 @@
-"""An event stream that is compressed: the same bytes, and as soon as without."""
+"""A compressed event stream has the same bytes, and each as soon as an uncompressed one."""
 
 import gzip
 import zlib

@@ -1,4 +1,4 @@
-"""Where a client that comes back goes on, and how it is told that there is nothing to go on with."""
+"""Where a returning client resumes, and how it learns that there is nothing to resume."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -37,7 +37,7 @@ async def caller(app: ASGIApp) -> Caller:
 async def request_live(
     caller: Caller, path: str, *, last_event_id: str = "", until: str = "w1 "
 ) -> AsyncGenerator[str]:
-    """The text of an open stream as far as `until`, to a viewer who leaves then."""
+    """Read an open stream until it contains `until`; yield the text, then leave."""
     headers = {"cookie": caller.cookie, "last-event-id": last_event_id}
     async with request(caller.app, path, method="GET", headers=headers) as exchange:
         data = b""
@@ -51,7 +51,7 @@ async def request_live(
 
 
 def last_id(data: bytes) -> str:
-    """What an `EventSource` keeps of a body: the newest id, whether or not it came with data."""
+    """Return the cursor an `EventSource` keeps: the newest id, whether or not data came with it."""
     ids = [line for line in data.decode().splitlines() if line.startswith("id: ")]
     return ids[-1].removeprefix("id: ")
 
@@ -132,7 +132,7 @@ async def test_a_cursor_from_another_stream_does_not_hide_the_stored_message(
     log = await caller.ask("GET", f"{STREAM}&streamId={first}", last_event_id="2")
 
     assert b"data-appendMessage" in message.body
-    assert again.status == 204  # an `EventSource` stops, whatever its address says
+    assert again.status == 204  # stops an `EventSource`, even with `streamId` in its URL
     assert (log.status, log.json()["code"]) == (410, "offset_expired")
 
 
@@ -159,7 +159,7 @@ async def test_a_log_that_is_gone_is_not_taken_for_a_complete_answer(tmp_path: P
     async with in_process_api(Settings(database_url=database_url)) as app:
         caller = await visitor(app)
         await caller.send(SHORT)
-    # Another process, with an empty store: to it the log has expired.
+    # In another process with an empty store, the log has expired.
     async with in_process_api(Settings(database_url=database_url)) as app:
         later = Caller(app, cookie=caller.cookie)
         message = await later.ask("GET", CHAT, last_event_id="3")

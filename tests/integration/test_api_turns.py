@@ -37,7 +37,7 @@ async def post(caller: Caller, **body: Any) -> Answer:
 async def sdk(
     caller: Caller, *messages: Any, trigger: str = "submit-message", **more: Any
 ) -> Answer:
-    """As `DefaultChatTransport` sends it."""
+    """Send a request in the form of `DefaultChatTransport`."""
     return await post(caller, messages=list(messages), trigger=trigger, **more)
 
 
@@ -46,7 +46,7 @@ def reply_id(answer: Answer) -> str:
 
 
 async def path(caller: Caller) -> list[tuple[str, str]]:
-    """The chat as its owner sees it: roles and texts of the active path."""
+    """Return the roles and texts of the active path, as the owner sees the chat."""
     chat = (await caller.ask("GET", "/api/chats/holiday")).json()
     by_id = {message["id"]: message for message in chat["messages"]}
     shown = [by_id[id] for id in chat["activePath"]]
@@ -74,7 +74,7 @@ async def test_an_edit_under_the_same_id_is_another_prompt_beside_the_first(
 async def test_the_last_prompt_sent_once_more_under_its_id_is_the_same_turn(
     caller: Caller,
 ) -> None:
-    first = await sdk(caller, message(SHORT), messageId="q")  # nobody knows it yet
+    first = await sdk(caller, message(SHORT), messageId="q")  # not in the chat yet
 
     again = await sdk(caller, message(SHORT), messageId="q")
 

@@ -1,8 +1,8 @@
-"""A thousand viewers that come and go while an answer is made: nothing of them is left.
+"""A thousand viewers that come and go during an answer leave nothing behind.
 
-Over real sockets, against two servers on one Redis, so that half of the viewers are beside the
-producer and half are not, and against one on the embedded engine. They attach anywhere in the
-stream, read any part of it, and leave in every way there is.
+They use real sockets, against two servers on one Redis, so that only half of the viewers are in the
+producer's process, and against one server on the embedded engine. They attach anywhere in the
+stream, read any part of it, and leave in every possible way.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 VIEWERS = 1000
 AT_ONCE = 50
-POOLED = AT_ONCE  # connections to Redis that are kept, when all ask it in the same moment
+POOLED = AT_ONCE  # pooled Redis connections that remain after all viewers used it at once
 SEED = 20_261_121
 TOO_LONG = 30
 MUCH = "/demo tokens=100000 rate=200 words=1"
@@ -40,13 +40,13 @@ MUCH = "/demo tokens=100000 rate=200 words=1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """What there is of everything that a viewer might leave behind.
+    """A count of everything that a viewer might leave behind.
 
     Attributes:
-        tasks: Of the event loop that all servers run on, by what they do.
-        sockets: Of this process, both ends of each connection.
-        pushes: The channels that Redis pushes streams to.
-        connections: What Redis knows of them.
+        tasks: Tasks of the event loop that all servers run on, by what they do.
+        sockets: Sockets of this process, with both ends of each connection.
+        pushes: Channels that Redis pushes streams to.
+        connections: Client connections, as counted by Redis.
     """
 
     tasks: Counter[str]
@@ -57,7 +57,7 @@ class Census:
     connections: int
 
     def beyond(self, before: "Census") -> dict[str, Any]:
-        """What there is more of; empty if there is nothing."""
+        """Return what there is more of than `before`; empty if nothing."""
         more: dict[str, Any] = {
             "tasks": self.tasks - before.tasks,
             "channels": self.channels - before.channels,
@@ -70,13 +70,13 @@ class Census:
 
 
 def work(task: asyncio.Task[Any]) -> str:
-    """What a task does; nothing for those that the queue's loops make anew all the time."""
+    """Return what a task does; empty for the tasks that the queue's loops keep recreating."""
     name: str = getattr(task.get_coro(), "__qualname__", "")
     return "" if name == "Event.wait" else name
 
 
 class Place:
-    """Some servers of one chat application, all of them in this process."""
+    """Servers of one chat application, all in this process."""
 
     def __init__(self, ports: list[int], caller: Caller, store: redis.Redis | None) -> None:
         self.ports = ports
@@ -102,7 +102,7 @@ class Place:
         return [channel for channels in watched for channel in channels.split()]
 
     async def back_to(self, before: Census, *kinds: str) -> Census:
-        """The first census in which there is no more of those kinds than before."""
+        """Wait until there is no more of these kinds than `before`; return that census."""
         left: Any = None
         try:
             with anyio.fail_after(TOO_LONG):
@@ -117,7 +117,7 @@ class Place:
             raise AssertionError(f"this is left: {left}") from None
 
     async def attach(self, random: Random, *, tail: int) -> None:
-        """Be a viewer for a while."""
+        """Be a viewer for a while, then leave."""
         reader, writer = await asyncio.open_connection("127.0.0.1", random.choice(self.ports))
         cursor = random.choice(["", f"&after={random.randint(0, tail)}"])
         request = f"GET /api/chat?chatId=holiday{cursor} HTTP/1.1\r\nhost: localhost\r\n"
@@ -159,7 +159,7 @@ async def test_a_thousand_viewers_come_and_go_and_nothing_is_left(place: Place) 
     asked = await place.caller.ask("POST", "/api/chat?wait=5", prompt(MUCH))
     tail = frame.offset_of(frame.split(asked.body)[-1])
     empty = await place.census()
-    await attach(place, random, tail=tail, viewers=AT_ONCE)  # what is made once is made now
+    await attach(place, random, tail=tail, viewers=AT_ONCE)  # creates what is created only once
     before = await place.back_to(empty, "tasks", "channels", "pushes")
 
     await attach(place, random, tail=tail, viewers=VIEWERS)

@@ -1,4 +1,4 @@
-"""What was put away and not taken back is removed for good, whatever became of the page."""
+"""A deleted chat that is not restored is removed for good, even if the page is gone."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -34,7 +34,7 @@ async def here(database: Database) -> AsyncGenerator[ServerProcess]:
 
 
 def emptied(here: ServerProcess, housekeeping: Housekeeping, *, after: timedelta) -> Bin:
-    """The bin, as it is `after` a while."""
+    """Return the bin, with a clock that is `after` ahead."""
     return Bin(
         Upkeep(chats=here.chats, log=here.log),
         housekeeping,
@@ -68,10 +68,10 @@ async def test_a_chat_is_removed_with_its_log_when_the_time_to_take_it_back_is_o
 
 
 class Troubled(Housekeeping):
-    """The housekeeping of a server with a bad day: the first two rounds fail.
+    """Housekeeping whose first two rounds fail.
 
     Attributes:
-        good_round: Set when a round that did not fail is over.
+        good_round: Set when a round has ended without failing.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Settings become an application, and what it held when it ended is kept."""
+"""Settings become an application, and a shutdown keeps the answers in progress."""
 
 import logging
 import tempfile
@@ -54,7 +54,7 @@ async def asked(opened: Services, owner: Identity, text: str) -> Turn:
 
 
 async def seen(opened: Services, owner: Identity, turn: Turn, *, until: str | None = None) -> str:
-    """The text of an answer, to its end or until it holds something."""
+    """Return the text of an answer, read to its end or until it contains `until`."""
     data = b""
     resumed = await opened.turns.follow(owner, turn)
     assert resumed.follower is not None
@@ -166,7 +166,7 @@ async def test_a_store_that_is_away_does_not_keep_it_from_starting(
 
 
 async def patiently(opened: Services, owner: Identity) -> Turn:
-    """The turn, accepted when the store is found again."""
+    """Send a prompt until it is accepted, once the store is back; return the turn."""
     while True:
         try:
             return await asked(opened, owner, "/demo tokens=3 rate=0 words=1")

@@ -1,4 +1,4 @@
-"""The API over the opened parts, in this process: each answer there is to each request."""
+"""The API over real services, in this process: every kind of answer to every request."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -32,7 +32,7 @@ async def app(database_url: str) -> AsyncGenerator[ASGIApp]:
 
 @pytest.fixture
 async def caller(app: ASGIApp) -> Caller:
-    """Somebody with a session."""
+    """A client with a session."""
     return await visitor(app)
 
 

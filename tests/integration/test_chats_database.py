@@ -1,4 +1,4 @@
-"""The door to the database: which URLs lead through it, and what each side guarantees."""
+"""Access to the database: the URLs that are accepted, and what both kinds guarantee."""
 
 import asyncio
 import threading
@@ -126,7 +126,7 @@ async def test_a_writer_that_is_cancelled_leaves_no_lock_behind(
             begun.set()
             await session.execute(text(_LONG_QUERY))
 
-    ends: list[Any] = []  # what still refers to a query keeps it from being collected
+    ends: list[Any] = []  # the exceptions keep their queries from being garbage-collected
     for moments in range(0, 400, 20):
         begun.clear()
         writer = asyncio.create_task(write())

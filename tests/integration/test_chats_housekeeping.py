@@ -1,4 +1,4 @@
-"""Every accepted prompt ends: what nobody works on is found and closed."""
+"""Every accepted prompt ends: streams that no producer works on are found and closed."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The list as its owner keeps it: searched, pinned, read, put away and taken back."""
+"""The owner's list of chats: searched, pinned, read, deleted and restored."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -76,16 +76,16 @@ async def two(chats: ChatRepository, streams: StreamRepository, alice: Identity)
         ("HOLIDAY sEa", ["sea"]),  # one word in the title, one in the reply
         ("is limit", ["code"]),
         ("limit of ünicode", ["code"]),  # over a line break
-        ("ærø", ["sea"]),  # case matters in no script
+        ("ærø", ["sea"]),  # case does not matter in any script
         ("ünic", ["code"]),  # a part of a word
         ("max_size", ["code"]),
-        ("max%size", []),  # what LIKE would take for a pattern
+        ("max%size", []),  # a pattern to LIKE
         ("100%", ["sea"]),
         ("maxxsize", []),
         ("holiday limit", []),  # each in another chat
-        ("hidden", []),  # thought, not said
+        ("hidden", []),  # in the reasoning, not in the reply
         ("in-sea", []),
-        ("text", []),  # the form in which it is stored
+        ("text", []),  # a word of the stored JSON
         ("", []),
         (" \n", []),
         ("\0sea", ["sea"]),

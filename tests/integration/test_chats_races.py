@@ -1,4 +1,4 @@
-"""Two processes do the same, or the opposite, at the same moment: as often as it takes."""
+"""Two processes do the same thing, or opposite things, at the same moment, many times over."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What an owner reads, and that nobody else does."""
+"""What an owner can read, and no other user."""
 
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
@@ -83,7 +83,7 @@ async def test_page_by_page_every_chat_is_listed_once(
         await ask(chats, alice, ChatId(f"chat-{number}"))
     await ask(chats, bob)
     first = await chats.list_chats(alice, limit=2)
-    # A chat that has been listed moves to the front meanwhile, and a new one is made.
+    # Meanwhile a chat that was listed already moves to the front, and a new one is created.
     await chats.regenerate(alice, ChatId("chat-4"), model="demo")
     await ask(chats, alice, ChatId("new"))
 

@@ -1,4 +1,4 @@
-"""A generation's rows: claimed, checkpointed, finished once."""
+"""The row of a stream: claimed, checkpointed, finished once."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def streams(database: Database) -> StreamRepository:
 
 @pytest.fixture
 async def stream_id(chats: ChatRepository, alice: Identity) -> StreamId:
-    """An open stream nobody has claimed."""
+    """An open stream that no producer has claimed."""
     turn = await chats.begin_turn(
         alice, chat_id=CHAT, message_id=PROMPT, text="Where to?", model="demo"
     )

@@ -1,4 +1,4 @@
-"""Messages form a tree: what replaces a message stands beside it, and one path is shown."""
+"""Messages form a tree: a replacement stands beside the message it replaces; one path is shown."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def streams(database: Database) -> StreamRepository:
 
 
 class Talk:
-    """A chat of Alice's, spoken in short."""
+    """Shorthand for actions in a chat of Alice's."""
 
     def __init__(self, chats: ChatRepository, streams: StreamRepository, owner: Identity) -> None:
         self._chats = chats
@@ -42,7 +42,7 @@ class Talk:
         parent_id: MessageId | Place | None = Place.ACTIVE,
         edited_id: MessageId | None = None,
     ) -> StreamId:
-        """Send a prompt whose text is its id."""
+        """Send a prompt, with its id as the text."""
         begun = await self._chats.begin_turn(
             self._owner,
             chat_id=CHAT,
@@ -55,14 +55,14 @@ class Talk:
         return begun.stream.id
 
     async def again(self, message_id: MessageId | None = None) -> StreamId:
-        """Ask for another reply."""
+        """Regenerate a reply."""
         begun = await self._chats.regenerate(
             self._owner, CHAT, message_id=message_id, model="other"
         )
         return begun.stream.id
 
     async def go_on(self, message_id: MessageId | None = None) -> StreamId:
-        """Have a reply continued."""
+        """Continue a reply."""
         begun = await self._chats.continue_reply(
             self._owner, CHAT, message_id=message_id, model="other"
         )
@@ -71,7 +71,7 @@ class Talk:
     async def end(
         self, stream_id: StreamId, text: str, outcome: OutcomeKind = "completed", **meta: str
     ) -> MessageId:
-        """End a stream with all of its reply; the id of the reply."""
+        """Finish a stream with its whole reply; return the id of the reply."""
         claim = await self._streams.claim(self._owner, stream_id)
         await self._streams.finish(
             self._owner,
@@ -84,17 +84,17 @@ class Talk:
         return claim.reply_id
 
     async def history(self, stream_id: StreamId) -> list[str]:
-        """What the model is told, but not how."""
+        """Return the texts that the model is given."""
         claim = await self._streams.claim(self._owner, stream_id)
         return [message.text for message in claim.history]
 
     async def path(self) -> list[str]:
-        """The branch that is shown."""
+        """Return the texts of the branch that is shown."""
         chat = await self._chats.read_chat(self._owner, CHAT)
         return [message.text for message in chat.active_path]
 
     async def siblings(self, message_id: MessageId) -> tuple[MessageId, ...]:
-        """What stands beside a message, and it."""
+        """Return a message with its siblings."""
         return (await self._chats.read_chat(self._owner, CHAT)).siblings(message_id)
 
 
@@ -175,7 +175,7 @@ async def test_what_is_not_a_prompt_of_the_chat_can_be_neither_edited_nor_follow
     assert await chats.read_chat(alice, CHAT) == before
 
 
-# Another reply
+# Regenerating a reply
 
 
 @pytest.mark.parametrize("named", ["nothing", "the reply", "the prompt"])
@@ -265,7 +265,7 @@ async def test_there_is_no_other_reply_to_what_is_not_there(talk: Talk, wrong: s
         await talk.go_on(MessageId(wrong))
 
 
-# Going on with a reply
+# Continuing a reply
 
 
 @pytest.mark.parametrize("outcome", ["stopped", "failed", "interrupted"])
@@ -387,7 +387,7 @@ async def test_a_continued_reply_of_which_only_the_checkpoint_is_left_keeps_its_
     assert (list(reply.parts), reply.status) == (after, "interrupted")
 
 
-# Taken back
+# Withdrawing a turn
 
 
 async def test_a_continuation_taken_back_leaves_the_reply_as_it_was(
@@ -444,7 +444,7 @@ async def test_a_message_that_is_not_there_leads_to_no_branch(
         await chats.activate(alice, CHAT, message_id=MessageId(wrong))
 
 
-# Names and the end
+# Renaming and deleting
 
 
 async def test_a_new_name_leaves_a_chat_at_its_place(

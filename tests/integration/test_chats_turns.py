@@ -1,4 +1,4 @@
-"""A turn begins: the prompt's message and the stream that answers it, or neither."""
+"""A turn begins with the prompt and the stream that answers it in the database, or with neither."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A database that is away: said in words of our own, and over when it is back."""
+"""A database outage: reported as our own error, and over when the database is back."""
 
 import asyncio
 import sqlite3
@@ -64,7 +64,7 @@ def breakable_postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def own_postgres(breakable_postgres: PostgresServer) -> Iterator[PostgresServer]:
-    """One that may be broken."""
+    """A PostgreSQL server that the test may break."""
     yield breakable_postgres
     breakable_postgres.mend()
 
@@ -76,7 +76,7 @@ async def test_a_postgresql_that_is_away_is_an_outage_until_it_is_back(
     url = await run_sync(own_postgres.create_database)
     await migrate(url)
     async with open_database(url, patience=timedelta(seconds=3)) as database:
-        await answers(database, at_once=10)  # as many connections are open now
+        await answers(database, at_once=10)  # opens that many connections
 
         if how == "silent":
             own_postgres.pause()
@@ -107,7 +107,7 @@ async def test_connections_that_are_dead_and_do_not_say_so_are_replaced_before_t
 
 @pytest.fixture
 async def lossy(own_postgres: PostgresServer) -> AsyncGenerator[tuple[Database, TcpProxy]]:
-    """A database with a connection that was used, and what is between."""
+    """A database with a used connection, and the proxy it goes through."""
     async with TcpProxy(port=own_postgres.port) as proxy:
         url = await run_sync(partial(own_postgres.create_database, port=proxy.port))
         await migrate(url)
@@ -150,7 +150,7 @@ async def test_a_connection_that_is_lost_in_mid_transaction_is_an_outage(
 
     attempting = asyncio.ensure_future(attempt(database))
     await asyncio.wait([attempting], timeout=TOO_LONG)
-    proxy.cut_all()  # what waits for ever can be ended in no other way
+    proxy.cut_all()  # the only way to end an attempt that waits for ever
 
     with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
         await attempting

@@ -1,7 +1,7 @@
-"""Rolling restarts of two servers behind a load balancer, seen by those who watch answers.
+"""Rolling restarts of two servers behind a load balancer, as viewers see them.
 
-Short in every run; in full by `ROLLING_VIEWERS=50 ROLLING_RESTARTS=10` in the environment, with
-`-s` for the figures.
+The test is short by default. Set `ROLLING_VIEWERS=50 ROLLING_RESTARTS=10` in the environment for
+the long form, and pass `-s` to see the figures.
 """
 
 import os
@@ -25,9 +25,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 VIEWERS = int(os.environ.get("ROLLING_VIEWERS", "6"))
 RESTARTS = int(os.environ.get("ROLLING_RESTARTS", "2"))
 EXIT_LIMIT = 10
-"""Seconds a server may take to end; it is a few, and the rest is for a busy machine."""
+"""Seconds a server may take to end; it takes a few, the rest allows for a busy machine."""
 
-_TOKENS, _RATE = 50 * RESTARTS, 10  # an answer lasts for most of the restarts
+_TOKENS, _RATE = 50 * RESTARTS, 10  # so that an answer lasts for most of the restarts
 
 
 async def test_nobody_who_watches_an_answer_notices_a_rolling_restart(
@@ -77,14 +77,14 @@ async def test_nobody_who_watches_an_answer_notices_a_rolling_restart(
 
 
 def timed_stop(server: AppServer) -> float:
-    """End `server`; how long that took, in seconds."""
+    """Stop `server`; return how long that took, in seconds."""
     start = time.monotonic()
     server.stop()
     return time.monotonic() - start
 
 
 def tell(exits: list[float], viewers: list[Viewer]) -> None:
-    """The figures, for whoever runs this by hand."""
+    """Print the figures, for a run by hand."""
     recoveries = sorted(seconds for viewer in viewers for seconds in viewer.recoveries)
     hundredths = statistics.quantiles(recoveries, n=100, method="inclusive")
     sys.stdout.write(

@@ -1,4 +1,4 @@
-"""A Redis that restarts empty in mid-answer, and what becomes of the queue that it has lost."""
+"""A Redis that restarts empty in mid-answer, and the queue that it loses."""
 
 import json
 import logging
@@ -28,12 +28,12 @@ from tests.support.server_process import TOO_LONG, ServerProcess, server_process
 TOKENS = 300
 WORDS = "".join(f"w{number} " for number in range(1, TOKENS + 1))
 NEVER = "3600"
-"""So far apart that no sweep finds the answer: only the queue can."""
+"""Seconds between checkpoints; so long that no sweep finds the answer, only the queue."""
 
 
 @pytest.fixture
 def pair(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[AppServer, AppServer]]:
-    """Two servers with one Redis and one database."""
+    """Two servers that share one Redis and one database."""
     a, b = (named_server(tmp_path, own_redis.url, CHECKPOINT_INTERVAL=NEVER) for _ in range(2))
     with running_together(a, b):
         yield a, b
@@ -92,7 +92,7 @@ async def test_an_answer_that_has_ended_is_not_begun_again(
         model.say("sea.", Finish())
         await seen_again(here, stream_id, text="To the sea.")
         streams = StreamRepository(database)
-        with anyio.fail_after(TOO_LONG):  # until what was left for them has become due
+        with anyio.fail_after(TOO_LONG):  # until the queue has redelivered the generation
             while await streams.is_newest_claim(alice, stream_id, fencing_token=1):
                 await anyio.lowlevel.checkpoint()
         chat = await here.chat(alice)
@@ -120,7 +120,7 @@ async def test_an_answer_under_way_that_becomes_due_is_not_begun_again(
         async with redis.Redis.from_url(own_redis.socket_url) as client:
             await client.flushall()
             await known_to(own_redis)
-            # As if this process had been too busy to put it off.
+            # As if this process had been too busy to postpone it.
             await client.zadd("generations:queue", {stream_id: 0})
             with anyio.fail_after(TOO_LONG):
                 while not await client.zscore("generations:queue", stream_id):
@@ -132,7 +132,7 @@ async def test_an_answer_under_way_that_becomes_due_is_not_begun_again(
 
 
 async def known_to(own_redis: RedisServer) -> None:
-    """Return when the queue has the generation, for the time after the death of this process."""
+    """Wait until the queue holds the generation again, in case this process dies."""
     async with redis.Redis.from_url(own_redis.socket_url) as client:
         with anyio.fail_after(TOO_LONG):
             while not await client.zcard("generations:queue"):
@@ -140,7 +140,7 @@ async def known_to(own_redis: RedisServer) -> None:
 
 
 async def seen_again(here: ServerProcess, stream_id: StreamId, *, text: str) -> None:
-    """Return when the stream, of which the store knows nothing at first, holds `text`."""
+    """Wait until the stream, which the store has lost at first, holds `text`."""
     with anyio.fail_after(TOO_LONG):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A server that is frozen while it produces, and wakes when another has its stream."""
+"""A server that freezes while it produces, and wakes up after a takeover of its stream."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ WORDS = "".join(f"w{number} " for number in range(1, 301))
 
 @pytest.fixture
 def pair(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[AppServer, AppServer]]:
-    """Two servers with one Redis and one database."""
+    """Two servers that share one Redis and one database."""
     a, b = (named_server(tmp_path, own_redis.url) for _ in range(2))
     with running_together(a, b):
         yield a, b
@@ -37,7 +37,7 @@ def test_nothing_it_writes_after_the_takeover_lands(
         while takeovers_in(seen) == 0:
             seen.append(next(viewing))
         seen += [next(viewing) for _ in range(20)]
-        a.resume()  # its model goes on where it was, and its next flush is fenced
+        a.resume()  # its model continues where it was, and its next flush is fenced
         seen += viewing
         beside_the_old_one = b"".join(answer.frames)
 
@@ -52,6 +52,6 @@ def test_nothing_it_writes_after_the_takeover_lands(
 
 
 def takeovers_in(seen: list[bytes]) -> int:
-    """How often the stream was taken over, as its newest metadata says."""
+    """Return how often the stream was taken over, according to its newest metadata."""
     told = [event.get("messageMetadata", {}) for event in events(b"".join(seen))]
     return max(metadata.get("takeovers", 0) for metadata in told)

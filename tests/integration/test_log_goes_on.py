@@ -1,4 +1,4 @@
-"""What the log's tasks live through: errors nobody has foreseen, and a store without a word."""
+"""What the log's tasks survive: unforeseen errors, and a store that stops responding."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -41,7 +41,7 @@ async def engine(own_redis: RedisServer) -> AsyncGenerator[FailingEngine]:
 
 @pytest.fixture
 async def log(engine: FailingEngine) -> AsyncGenerator[StreamLog]:
-    """The log over the engine that fails."""
+    """The log over the failing engine."""
     async with serve_log(engine, OPTIONS) as log:
         yield log
 
@@ -97,7 +97,7 @@ async def test_the_feed_goes_on_after_an_error_nobody_has_foreseen(
     await follower.next()
     engine.failures[call] = 2
     with anyio.fail_after(TOO_LONG):
-        while engine.failures[call]:  # silence has the log asked, words are received
+        while engine.failures[call]:  # silence makes the feed ask the log; writing makes it receive
             if call == "next":
                 await say(producer, "more ")
             await anyio.lowlevel.checkpoint()
@@ -163,7 +163,7 @@ async def test_a_store_that_says_nothing_any_more_is_connected_to_anew(
 
 
 async def subscribers(client: redis.Redis) -> set[str]:
-    """The ids of the connections that receive."""
+    """Return the ids of the subscribed connections."""
     return {known["id"] for known in await client.client_list(_type="pubsub")}
 
 

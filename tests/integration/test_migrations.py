@@ -1,4 +1,4 @@
-"""The schema: what Alembic makes of an empty database, and that it is what the models say."""
+"""The schema: what Alembic creates in an empty database, and that it matches the models."""
 
 import asyncio
 import subprocess
@@ -27,7 +27,7 @@ def postgresql_url(postgres: PostgresServer) -> Generator[str]:
 
 
 def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Alembic's command line in the project's folder, as a person uses it."""
+    """Run Alembic's command line in the project's folder, as a person does."""
     return subprocess.run(
         [sys.executable, "-m", "alembic", "-x", f"url={url}", *arguments],
         cwd=ROOT,
@@ -70,7 +70,7 @@ def test_migrating_twice_keeps_what_is_stored(empty_url: str) -> None:
 
     asyncio.run(migrate(empty_url))
 
-    # The primary key is still taken.
+    # The row is still there, so its primary key is taken.
     with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         execute(
             empty_url,
@@ -134,7 +134,7 @@ async def test_a_migration_waits_for_the_one_before_it(postgresql_url: str) -> N
         await other.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         tasks.create_task(migrate(postgresql_url))
         while not await other.scalar(waiting):
-            pass  # each look is a round trip to the server
+            pass  # each query is a round trip to the server
         names = await other.run_sync(lambda plain: inspect(plain).get_table_names())
 
     assert names == []

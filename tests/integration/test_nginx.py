@@ -1,4 +1,4 @@
-"""Behind a real nginx: as the documentation configures it, and as somebody else may have."""
+"""The API behind a real nginx, with the documented configuration and with worse ones."""
 
 from collections.abc import AsyncGenerator, Iterator
 
@@ -25,14 +25,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @pytest.fixture
 async def http(server: AppServer) -> AsyncGenerator[httpx.AsyncClient]:
-    """Somebody with a session."""
+    """A client with a session."""
     async with httpx.AsyncClient(timeout=TOO_LONG) as http:
         (await http.post(f"{server.api}/api/session")).raise_for_status()
         yield http
 
 
 def words(*, silence: float) -> str:
-    """A prompt for `WORDS`, with seconds of silence after `HALF`."""
+    """Return a prompt for `WORDS`, with seconds of silence after `HALF`."""
     return f"/demo tokens=60 rate=60 words=1 pause={silence}@30"
 
 
@@ -48,7 +48,7 @@ async def test_a_silence_longer_than_its_time_out_cuts_nobody_off(
 
     for viewer in (streaming, polling):
         assert (viewer.text, viewer.errors) == (WORDS, [])
-    assert streaming.tries == 1  # a comment every other second is enough for nginx
+    assert streaming.tries == 1  # a comment every two seconds keeps nginx from timing out
 
 
 async def test_who_is_cut_by_a_time_out_shorter_than_the_silence_goes_on_behind_the_cut(
@@ -91,7 +91,7 @@ async def test_a_poll_passes_where_nginx_is_told_to_hold_streams_back(
                 group.start_soon(streaming.ask, words(silence=3))
                 group.start_soon(polling.ask, words(silence=3))
                 await polling.reached(len(HALF))
-                assert streaming.text == ""  # nginx has it, and keeps it
+                assert streaming.text == ""  # nginx holds the text back
 
     for viewer in (streaming, polling):
         assert (viewer.text, viewer.errors) == (WORDS, [])

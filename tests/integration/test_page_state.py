@@ -1,4 +1,4 @@
-"""What the page knows and does on the server, with a real database behind it."""
+"""The page's State on the server, with a real database behind it."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncGenerator[Services]:
-    """The application, answered by the demo model."""
+    """The application with the demo model."""
     async with open_services(Settings(database_url=f"sqlite:///{tmp_path / 'chat.db'}")) as opened:
         yield opened
 
 
 @pytest.fixture
 async def blind(opened: Services, tmp_path: Path) -> AsyncGenerator[Services]:
-    """The same, when it cannot read a chat."""
+    """The same application when it cannot read chats."""
     async with open_database(f"sqlite:///{tmp_path / 'nowhere' / 'chat.db'}") as away:
         yield replace(opened, chats=ChatRepository(away))
 
@@ -42,7 +42,7 @@ async def visit(opened: Services) -> PageVisit:
 
 
 async def asked(visit: PageVisit, message_id: str) -> ConversationState:
-    """A conversation with one prompt, opened at the address of its chat."""
+    """Return a conversation with one prompt, opened at the address of its chat."""
     conversation = await visit.state(ConversationState)
     await conversation.start_new_chat()
     await conversation.send("", "/demo tokens=1 rate=0", message_id)
@@ -106,7 +106,7 @@ async def test_a_chat_in_another_tab_keeps_up_once_there_is_news(visit: PageVisi
     assert here.shown_at == sidebar.open_at
 
     await elsewhere.send("holiday", "/demo tokens=1000 rate=1", "follow-up")
-    await here.keep_up()  # it has heard nothing yet
+    await here.keep_up()  # it does not know of the news yet
     assert not here.answering
     await sidebar.sync()
     await here.keep_up()

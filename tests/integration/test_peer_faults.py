@@ -1,8 +1,8 @@
-"""What breaks resumable-stream 2.2.13 (npm), done to two servers of ours over HTTP.
+"""Faults that break resumable-stream 2.2.13 (npm), applied to two of our servers over HTTP.
 
-The field's best known package keeps a stream in the memory of its producer. Each of these was
-measured on it first; what it did stands behind the test. A produces, B is another server on the
-same Redis.
+That package, the best known for the purpose, keeps a stream in the memory of its producer. Each
+fault was measured on it first; the table says what happened there. A produces; B is another server
+on the same Redis.
 
     the producer is killed                    the answer was lost, viewers on B hung for ever
     the source fails after token 60           the whole process died, with the chats of others
@@ -18,9 +18,8 @@ same Redis.
     a reload while a second POST continues    only what came since the second POST
     the same message
 
-Viewers who come and go, and a backlog larger than Redis sends to a subscriber, are in
-`test_peer_faults_log.py`; the AI SDK's own client, reloaded while it continues a message, is in
-`tests/interop`.
+`test_peer_faults_log.py` has viewers that come and go, and a backlog larger than Redis sends to a
+subscriber; `tests/interop` has the AI SDK's own client, reloaded while it continues a message.
 """
 
 import json
@@ -53,14 +52,14 @@ Ask = Callable[[str], AbstractContextManager[Answer]]
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis of these tests alone; each leaves it running."""
+    """A Redis for this module alone; each test leaves it running."""
     with running_redis() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Pair]:
-    """Two servers with one Redis and one database; each test leaves both running."""
+    """Two servers that share one Redis and one database; each test leaves both running."""
     folder = tmp_path_factory.mktemp("pair")
     a, b = (named_server(folder, own_redis.url) for _ in range(2))
     with running_together(a, b):
@@ -79,12 +78,12 @@ def ask(pair: Pair, caller: Caller, own_redis: RedisServer) -> Ask:
 
 
 def words(count: int) -> str:
-    """What `/demo tokens=<count> words=1` answers."""
+    """Return the answer to `/demo tokens=<count> words=1`."""
     return "".join(f"w{number} " for number in range(1, count + 1))
 
 
 def is_exact(data: bytes) -> bool:
-    """Whether these are all events of a stream that was told to have ended."""
+    """Whether `data` is a whole stream with its end marker."""
     *pieces, last = frame.split(data)
     offsets = [frame.offset_of(piece) for piece in pieces]
     return last == frame.DONE and offsets == list(range(1, len(pieces) + 1))
@@ -161,21 +160,21 @@ def test_redis_stalls_and_the_model_does_not(
 ) -> None:
     whole = through_a_stall(pair, caller, ask, own_redis, seconds=1.5)
 
-    # What the model said meanwhile was taken from it at once, and came in one piece.
+    # The producer kept taking deltas meanwhile; they came as one event.
     assert max(event.get("delta", "").count(" ") for event in events(whole)) > 45
 
 
 def test_redis_stalls_for_longer_than_a_lease(
     pair: Pair, caller: Caller, ask: Ask, own_redis: RedisServer
 ) -> None:
-    # When it is back, either server may have the answer.
+    # Afterwards either server may be producing the answer.
     through_a_stall(pair, caller, ask, own_redis, seconds=2.5)
 
 
 def through_a_stall(
     pair: Pair, caller: Caller, ask: Ask, own_redis: RedisServer, *, seconds: float
 ) -> bytes:
-    """An answer in which Redis stalled, the same for viewers of both servers."""
+    """Stall Redis during an answer; return the answer, which viewers of both servers share."""
     with (
         ask("/demo tokens=200 rate=50 words=1") as answer,
         caller.watch(pair[1], answer.chat, after=0) as viewing,
@@ -202,7 +201,7 @@ def test_a_viewer_resumes_while_the_producer_is_frozen(
         a.pause()
         try:
             with caller.watch(b, answer.chat, after=0) as viewing:
-                # Neither has the producer been asked, nor was it waited for.
+                # The viewer neither asks the producer nor waits for it.
                 resumed = [next(viewing) for _ in range(20)]
                 a.resume()
                 resumed += viewing
@@ -256,7 +255,7 @@ def test_redis_restarts_empty_in_mid_answer(
 
 
 def patiently(caller: Caller, method: str, url: str, **request: object) -> bytes:
-    """What a client gets that comes back as long as it is told to."""
+    """Return what a client gets that retries as long as it is told to."""
     for _ in range(1000):
         answer = caller.http.request(method, url, **request)  # pyright: ignore[reportArgumentType]
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
@@ -275,17 +274,17 @@ def test_viewers_that_read_nothing_cost_no_memory(pair: Pair, caller: Caller, as
         grown = [resident(server) - was for server, was in zip(pair, before, strict=True)]
 
     assert text_of(whole) == words(1_000_000)
-    # The producer keeps one copy until the end. A queue each would be this much on both servers.
+    # The producer keeps one copy until the end. With a queue per viewer both servers would grow.
     assert max(grown) < 50 * len(whole) / 2
 
 
 def resident(server: AppServer) -> int:
-    """Bytes of memory that all of a server holds."""
+    """Return the resident memory of all processes of a server, in bytes."""
     return sum(process.memory_info().rss for process in server.processes)
 
 
 def staring(caller: Caller, server: AppServer, chat: str) -> socket.socket:
-    """A viewer that asks for a stream and never reads it."""
+    """Open a viewer that asks for a stream and never reads it."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", server.port))
@@ -313,7 +312,7 @@ def test_a_get_after_the_end(pair: Pair, caller: Caller) -> None:
 
 
 def message_in(data: bytes) -> str:
-    """The text of the one message that a finished answer is."""
+    """Return the text of the one message in the response for a finished answer."""
     found = re.search(rb"^data: (\{.*\})$", data, re.MULTILINE)
     assert found is not None, data
     event = json.loads(found[1])
@@ -329,7 +328,7 @@ def test_a_post_dropped_in_its_first_moments_can_always_be_resumed(
         chat = uuid4().hex
         drop_post(caller, a, chat, after=number / 1000)
         text = ""
-        for _ in range(200):  # not even the server may have heard of it yet
+        for _ in range(200):  # the POST may not have reached its server yet
             answer = caller.resume(b, chat)
             if answer.status_code == httpx.codes.OK:
                 text = text_of(answer.content) or message_in(answer.content)
@@ -340,7 +339,7 @@ def test_a_post_dropped_in_its_first_moments_can_always_be_resumed(
 
 
 def drop_post(caller: Caller, server: AppServer, chat: str, *, after: float) -> None:
-    """Send a prompt and go away `after` some seconds, or when the first byte comes."""
+    """Send a prompt and disconnect `after` some seconds, or at the first byte."""
     text = "/demo tokens=10 rate=200 words=1"
     body = json.dumps(prompt(text, chat=chat, message=uuid4().hex)).encode()
     lines = ["content-type: application/json", f"content-length: {len(body)}"]
@@ -393,7 +392,7 @@ def test_a_reload_while_a_second_post_continues_the_same_message(
 
 
 def message_id(data: bytes) -> str:
-    """Which message a stream is the making of."""
+    """Return the id of the message that a stream produces."""
     start = events(data)[0]
     assert start["type"] == "start"
     return start["messageId"]

@@ -1,11 +1,11 @@
-"""Faults of resumable-stream 2.2.13 (npm) that show in the commands to Redis, done to our log.
+"""Faults of resumable-stream 2.2.13 (npm) that show in its Redis commands, applied to our log.
 
     20 viewers attach and leave       20 PUBLISH per token while they look, and 20 ever after
     a backlog of 42 MB is resumed     Redis closes the subscription: 28 of 600,100 tokens come, and
                                       the viewer of another chat silently loses 11
     a reader stalls                   the same, for everything that this process looks at
 
-Two logs on one real Redis, as two server processes have them. `test_peer_faults.py` has the rest.
+Two logs share one real Redis, as in two server processes. `test_peer_faults.py` has the rest.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ TOO_LONG = 60
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis that nobody else talks to, so that its commands can be counted."""
-    # Of what it holds back for a subscriber, 1 MB is enough for it to close the connection.
+    """A Redis without other clients, so that its commands can be counted."""
+    # It closes a subscriber's connection once 1 MB of output is pending.
     with running_redis(client_output_buffer_limit="pubsub 1mb 1mb 1") as server:
         yield server
 
@@ -50,7 +50,7 @@ async def client(own_redis: RedisServer) -> AsyncGenerator[redis.Redis]:
 
 @pytest.fixture
 async def proxy(own_redis: RedisServer) -> AsyncGenerator[TcpProxy]:
-    """Between Redis and `elsewhere`."""
+    """A proxy between Redis and `elsewhere`."""
     async with TcpProxy(port=own_redis.port) as proxy:
         yield proxy
 
@@ -59,7 +59,7 @@ async def proxy(own_redis: RedisServer) -> AsyncGenerator[TcpProxy]:
 async def logs(
     own_redis: RedisServer, proxy: TcpProxy
 ) -> AsyncGenerator[tuple[StreamLog, StreamLog]]:
-    """Here, where everything is produced, and elsewhere."""
+    """The logs here, where everything is produced, and elsewhere."""
     async with AsyncExitStack() as stack:
         urls = (own_redis.url, f"redis://127.0.0.1:{proxy.port}/0")
         here, elsewhere = [await stack.enter_async_context(open_log(url, OPTIONS)) for url in urls]
@@ -73,7 +73,7 @@ async def begun(log: StreamLog) -> Appender:
 
 
 async def say(producer: Appender, *texts: str) -> None:
-    """Append each of `texts` as an event of its own."""
+    """Append each of `texts` as a separate event."""
     for text in texts:
         producer.append_text(text, part_id="1")
         await producer.flushed()
@@ -86,18 +86,18 @@ async def everything(log: StreamLog, stream_id: StreamId) -> list[bytes]:
 
 
 def whole(producer: Appender) -> list[bytes]:
-    """All frames of a stream whose producer is still held."""
+    """Return all frames of a stream, from its producer's tail."""
     return producer.tail.frames(after=0)
 
 
 async def calls(client: redis.Redis) -> dict[str, int]:
-    """How often each command was run, also within scripts."""
+    """Return how often each command was run, by scripts too."""
     stats: Any = await client.info("commandstats")
     return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
 
 
 async def cost(client: redis.Redis, producer: Appender, *, events: int) -> dict[str, int]:
-    """The commands it takes to append an event, measured over some, one a flush."""
+    """Return the commands it takes to append an event, averaged over `events`, one per flush."""
     before = await calls(client)
     await say(producer, *(f"w{number} " for number in range(events)))
     after = await calls(client)
@@ -133,7 +133,7 @@ async def test_twenty_viewers_attach_and_leave(
 
 @asynccontextmanager
 async def looking_on(log: StreamLog, producer: Appender, *, viewers: int) -> AsyncGenerator[None]:
-    """Some viewers, who leave at the end of the block."""
+    """Attach `viewers` viewers that leave at the end of the block."""
     async with asyncio.TaskGroup() as tasks:
         looking = [tasks.create_task(everything(log, producer.stream_id)) for _ in range(viewers)]
         yield
@@ -180,7 +180,7 @@ async def test_a_process_stalls_until_redis_closes_its_subscription(
             await say(long, "are you there? ")
         assert len(await client.client_list(_type="pubsub")) == len(logs)
         proxy.hold()
-        # More than the system itself keeps for a connection that is not read.
+        # More than the kernel buffers for a connection that is not read.
         with anyio.fail_after(TOO_LONG):
             while len(await client.client_list(_type="pubsub")) == len(logs):
                 await say(long, "x" * 100_000)

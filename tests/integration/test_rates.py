@@ -1,4 +1,4 @@
-"""How often somebody may ask: counted together by all processes, and never by a store that is away."""
+"""Rate limits: counted across all processes, and suspended while the store is away."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, suppress
@@ -23,7 +23,7 @@ TOO_LONG = 10
 
 @pytest.fixture(params=["memory", "redis"])
 async def processes(request: pytest.FixtureRequest) -> AsyncGenerator[tuple[Rates, Rates]]:
-    """Two processes that share a store; with the one inside the process, the same one twice."""
+    """The rates of two processes that share a store; with `memory://`, the same one twice."""
     url = "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(
@@ -152,7 +152,7 @@ async def test_a_burst_at_a_store_that_is_away_is_let_through_with_one_warning(
 
 
 class HeldStorage(MemoryStorage):
-    """Answers once it may."""
+    """A storage that answers only once `may_answer` is set."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Whether a server could take a prompt now, for whoever wants to know before there is one."""
+"""Whether a server would accept a prompt now, for callers that have none yet."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A server without Redis that is killed in mid-answer, and started again."""
+"""A server without Redis that is killed in mid-answer and restarted."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_its_answer_is_interrupted_from_the_first_moment_on_and_can_be_continued
     message = json.loads(json.loads(told.text.partition("data: ")[2].partition("\n")[0])["data"])
     assert message["metadata"]["status"] == "interrupted"
     assert message["parts"] == [{"type": "text", "text": kept}]
-    assert "data-appendMessage" in later.text  # who was watching is told the same
+    assert "data-appendMessage" in later.text  # a viewer with a cursor gets the same
     assert not line["answering"]
     assert text_of(continued.content) == WORDS
     assert events(continued.content)[0]["messageId"] == message["id"]

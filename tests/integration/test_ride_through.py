@@ -1,7 +1,7 @@
-"""What a store can do to a stream that is being written: nothing that anybody sees.
+"""No fault of the store is visible in a stream that is being written.
 
-Each fault hits a real Redis in the middle of a stream. The producer goes on appending; viewers
-beside it and in another process, attached before the fault and after it, end byte-exact.
+Each fault hits a real Redis in the middle of a stream. The producer goes on appending; viewers in
+its process and in another, attached before and after the fault, all get the exact bytes.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ TOO_LONG = 30
 
 @pytest.fixture
 async def client(own_redis: RedisServer) -> AsyncGenerator[redis.Redis]:
-    """A client of the test, to look and to break."""
+    """The test's own client, to inspect the store and to break it."""
     async with redis.Redis.from_url(own_redis.socket_url) as client:
         yield client
 
@@ -48,7 +48,7 @@ class Story:
         self.producer: Appender
 
     async def begin(self) -> None:
-        """A start, some words, and a viewer in each process."""
+        """Write a start and some words, and attach a viewer in each process."""
         self.producer = await self.here.open(self.stream_id, token=1)
         self.producer.append({"type": "start", "messageId": "reply"})
         await self.write(20, durable=True)
@@ -64,7 +64,7 @@ class Story:
                 await self.producer.flushed()
 
     async def join(self) -> None:
-        """One more viewer in each process, from the beginning."""
+        """Attach one more viewer in each process, from the beginning."""
         for log in (self.here, self.elsewhere):
             follower = await log.follow(self.stream_id)
             first = await follower.next()
@@ -76,7 +76,7 @@ class Story:
             self.viewers.append(asyncio.create_task(rest()))
 
     async def ends_exactly(self) -> None:
-        """Write on, close, and check every viewer, those that come later too."""
+        """Write on, close, and check every viewer, late ones included."""
         await self.write(20, durable=True)
         await self.join()
         self.producer.append({"type": "finish"})
@@ -91,7 +91,7 @@ class Story:
 
 @pytest.fixture
 async def story(own_redis: RedisServer) -> AsyncGenerator[Story]:
-    """A stream in the middle, in two processes on one Redis."""
+    """A stream in progress, in two processes on one Redis."""
     async with AsyncExitStack() as stack:
         logs = [await stack.enter_async_context(open_log(own_redis.url, OPTIONS)) for _ in range(2)]
         story = Story(*logs)
@@ -123,7 +123,7 @@ async def test_redis_restarted_with_what_it_had_some_events_before(
     await story.write(20, durable=True)
     seen = story.producer.tail.end
     own_redis.restart(saved=True)
-    # Somebody whose connection was lost with it, and who has more than the store now.
+    # A viewer that lost its connection in the restart, and has more than the store has now.
     comes_back = asyncio.create_task(story.elsewhere.follow(story.stream_id, after=seen))
 
     await story.ends_exactly()

@@ -1,4 +1,4 @@
-"""A server that is told to end while somebody watches an answer."""
+"""A server that is told to shut down while a viewer watches an answer."""
 
 import json
 import signal

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 CHECKPOINT = timedelta(seconds=3)
 MISSED = 4 * CHECKPOINT + timedelta(seconds=1)
-"""Longer than a generation may be silent before it is scheduled again."""
+"""Longer than a generation may go without a checkpoint before it is scheduled again."""
 JUMP = timedelta(days=1)
 
 
@@ -44,11 +44,11 @@ def model() -> ScriptedLLM:
 
 @dataclass(slots=True)
 class Clock:
-    """Time that passes when the test says so.
+    """A clock that the test can advance.
 
     Attributes:
-        ahead: How far what it shows is ahead.
-        passed: How much time has passed beside the test's own, whatever the clock shows.
+        ahead: How far the wall clock is ahead of real time.
+        passed: How far the monotonic clock is ahead of real time.
     """
 
     ahead: timedelta = timedelta(0)
@@ -61,7 +61,7 @@ class Clock:
         return time.monotonic() + self.passed.total_seconds()
 
     def wait(self) -> None:
-        """Let so much time pass that a generation has missed its checkpoints."""
+        """Let enough time pass for a generation to have missed its checkpoints."""
         self.ahead += MISSED
         self.passed += MISSED
 
@@ -72,11 +72,11 @@ def clock() -> Clock:
 
 
 class LosesGenerations(Generations):
-    """A task queue that loses every generation, but not what closes a log.
+    """A task queue that loses every generation, except those that only close a log.
 
     Attributes:
-        away: It does not answer.
-        away_after: It goes away after so many more calls.
+        away: Whether the queue is unreachable.
+        away_after: After how many more calls the queue becomes unreachable.
     """
 
     def __init__(self, queue: Generations) -> None:
@@ -97,14 +97,14 @@ class LosesGenerations(Generations):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """A process at work that sweeps when the test says so."""
+    """A process at work that sweeps when the test tells it to."""
 
     here: ServerProcess
     generations: Generations
     sweep: Sweep
     queue: LosesGenerations
     sweep_in_vain: Sweep
-    """One whose generations are lost."""
+    """A sweep whose generations are lost."""
 
 
 @pytest.fixture
@@ -307,10 +307,10 @@ async def test_what_a_process_left_behind_is_closed_when_its_log_is_gone_too(
 
 
 class TakenUpMeanwhile(Housekeeping):
-    """The database, in which a producer takes up what was idle as soon as that was found.
+    """A database in which a producer claims each idle stream right after it was found.
 
     Attributes:
-        takes_up: Whether it does so by now.
+        takes_up: Whether streams are claimed yet.
     """
 
     def __init__(self, database: Database) -> None:
@@ -348,10 +348,11 @@ async def test_a_stream_taken_up_at_the_last_moment_is_not_closed(
 
 
 class Fails(Housekeeping):
-    """A database that fails the first times, and tells of each time.
+    """A database that fails at first.
 
     Attributes:
-        failures: How many times it will fail.
+        failures: How many more times it fails.
+        worked: Set when it has worked.
     """
 
     def __init__(self, database: Database, *, failures: int) -> None:

@@ -1,4 +1,4 @@
-"""A Redis that is not there: clear answers, nothing hangs, and it works when Redis appears."""
+"""Without Redis, answers are clear and nothing hangs; once Redis appears, all works."""
 
 import tempfile
 import threading
@@ -16,7 +16,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture
 def absent_redis() -> Iterator[RedisServer]:
-    """A Redis that has an address and does not run."""
+    """A Redis that has an address but does not run."""
     with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
         server = RedisServer(folder=Path(folder))
         yield server
@@ -45,7 +45,7 @@ def test_requests_are_refused_until_redis_appears_and_served_from_then_on(
 
 
 def served(caller: Caller, server: AppServer, body: dict[str, object]) -> httpx.Response:
-    """The answer of the first try that is not refused, as a patient client makes them."""
+    """Retry as a patient client does; return the first answer that is not a refusal."""
     for _ in range(50):
         answer = caller.http.post(f"{server.api}/api/chat", json=body)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""Every way in which a provider can fail, over real sockets."""
+"""Every way a provider can fail, over real sockets."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Prefixes, and a provider that does not speak OpenAI's protocol."""
+"""Prefixes, and a provider with a protocol other than OpenAI's."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ ANTHROPIC = "anthropic/claude-sonnet-4-5"
 
 
 def anthropic_frames(*pieces: str, reason: str | None = "end_turn") -> tuple[bytes, ...]:
-    """Anthropic's own stream, which does not go through the OpenAI SDK; cut when no reason."""
+    """Return an Anthropic stream, which does not use the OpenAI SDK; without a reason it is cut."""
 
     def frame(kind: str, **fields: object) -> bytes:
         return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()

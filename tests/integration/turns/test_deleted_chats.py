@@ -1,4 +1,4 @@
-"""A chat that is deleted while its answer is about to begin leaves nothing behind."""
+"""A chat that is deleted just before its answer begins leaves nothing behind."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -24,7 +24,7 @@ TOO_LONG = 20
 
 
 class Claims(StreamRepository):
-    """Has something happen between a claim and the opening of the log."""
+    """Runs `then` between a claim and the opening of the log."""
 
     then: Callable[[], Awaitable[None]]
 
@@ -35,7 +35,7 @@ class Claims(StreamRepository):
 
 
 class Chats(ChatRepository):
-    """Has something happen between the rows of a turn and its log."""
+    """Runs `then` after the rows of a turn are written and before its log is created."""
 
     then: Callable[[], Awaitable[None]]
 
@@ -89,7 +89,7 @@ async def test_nobody_waits_for_a_chat_deleted_before_its_log_was_made(
 
 
 async def gone(stream_id: StreamId, state: Callable[[StreamId], Awaitable[object]]) -> None:
-    """Return when the log has no such stream (any more)."""
+    """Wait until a stream that was in the log is gone from it."""
     seen = False
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Generations as tasks: done once, somewhere, also when a process ends in the middle."""
+"""Generations as tasks: each is done once, even if a process ends in the middle."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -128,7 +128,7 @@ async def test_what_a_leaving_process_is_given_is_left_for_another(
         stream_id = await here.ask(alice)
         async with here.working(redelivery_timeout=NEVER) as working:
             await working.schedule(alice, stream_id)
-            leaving = working.leave()  # the worker may have the task, and has not begun it
+            leaving = working.leave()  # the worker may have the task but has not begun it
             with pytest.raises(LogUnavailable):
                 await working.schedule(alice, stream_id)
             await leaving
@@ -173,7 +173,7 @@ async def test_a_queue_that_does_not_answer_is_a_clear_error(
 
 
 class DeafWorker:
-    """Loses a request to end, as a library does whose own time-out runs out beside it."""
+    """Swallows a cancellation, like a library whose own timeout expires at the same moment."""
 
     name = "deaf"
     redelivery_timeout = NEVER
@@ -195,7 +195,7 @@ async def test_a_worker_that_loses_a_request_to_end_is_asked_again(here: ServerP
         generations = Generations(
             docket, cast("Worker", worker), here.producer, patience=timedelta(seconds=1)
         )
-        await anyio.lowlevel.checkpoint()  # it works
+        await anyio.lowlevel.checkpoint()  # lets the worker start
 
         with anyio.fail_after(TOO_LONG):
             await generations.leave()
@@ -229,7 +229,7 @@ async def test_a_generation_that_cannot_begin_tries_again(
 
 
 class Worked(Producer):
-    """Has nothing to write."""
+    """A producer that writes nothing and finishes at once."""
 
     def __init__(self) -> None:
         self.on_store_loss: dict[StreamId, Callable[[], None]] = {}
@@ -261,7 +261,7 @@ async def test_what_has_ended_holds_no_lease(redis_url: str, alice: Identity) ->
         ) as generations,
     ):
         with anyio.fail_after(TOO_LONG):
-            for stream_id, began in producer.began.items():  # one after the other
+            for stream_id, began in producer.began.items():  # one after another
                 await generations.schedule(alice, stream_id)
                 await began.wait()
 
@@ -298,7 +298,7 @@ async def test_connections_that_are_dead_and_do_not_say_so_are_replaced(
 
 
 async def in_the_end(attempt: Callable[[], Awaitable[None]]) -> None:
-    """Try as those do who are told that the store is away."""
+    """Retry while the store is reported as away."""
     while True:
         with suppress(LogUnavailable):
             return await attempt()

@@ -1,4 +1,4 @@
-"""One generation: how it goes, and each way in which it ends."""
+"""One generation: its course, and every way it can end."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def produced(here: ServerProcess, owner: Identity) -> tuple[StreamId, bytes]:
-    """The stream of a prompt that was answered to the end of the script, and all that is in it."""
+    """Answer a prompt to the end of the script; return the stream's id and all its frames."""
     stream_id = await here.ask(owner)
     with anyio.fail_after(TOO_LONG):
         await here.producer.produce(owner, stream_id)

@@ -1,4 +1,4 @@
-"""A reply that ended too early goes on: the same message, whole again in a stream of its own."""
+"""A reply that ended too early is continued as the same message, in a new stream with all of it."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def broken_off(here: ServerProcess, model: ScriptedLLM, owner: Identity, *said: Line) -> None:
-    """A reply that failed after `said`."""
+    """Produce a reply that fails after `said`."""
     stream_id = await here.ask(owner)
     model.say(*said, ProviderUnavailable("gone"))
     with anyio.fail_after(TOO_LONG):
@@ -34,7 +34,7 @@ async def broken_off(here: ServerProcess, model: ScriptedLLM, owner: Identity, *
 
 
 async def continued(here: ServerProcess, owner: Identity) -> StreamId:
-    """The stream that will go on with the reply, with nobody writing it yet."""
+    """Create the stream that continues the reply, without producing it yet."""
     begun = await here.chats.continue_reply(owner, CHAT, model="scripted")
     await here.log.create(begun.stream.id)
     return begun.stream.id

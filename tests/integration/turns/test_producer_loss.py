@@ -1,4 +1,4 @@
-"""What becomes of an answer whose process died is a setting."""
+"""A setting decides whether an answer whose process died is continued or interrupted."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -38,7 +38,7 @@ async def test_an_answer_whose_process_died_is_continued_or_interrupted(
         redis_url=redis_url,
         database_url=database_url,
         on_producer_loss=setting,
-        # Whoever has not shown themselves for four of these is looked after at the start.
+        # At startup the sweep takes care of streams without a checkpoint for four of these.
         checkpoint_interval=timedelta(milliseconds=1),
     )
 

@@ -1,4 +1,4 @@
-"""A reply whose model has finished is saved once, whatever the database does meanwhile."""
+"""Once its model has finished, a reply is saved exactly once, whatever the database does."""
 
 import asyncio
 from datetime import timedelta
@@ -22,11 +22,11 @@ FOR_EVER = 10**9
 
 
 class FailsToSave(StreamRepository):
-    """The database, which refuses the first replies it is given.
+    """A database that fails to save replies at first.
 
     Attributes:
-        failures: How many it will refuse.
-        tries: How many it was given.
+        failures: How many replies it fails to save.
+        tries: How many replies it was given.
     """
 
     def __init__(self, database: Database, *, failures: int) -> None:
@@ -43,13 +43,13 @@ class FailsToSave(StreamRepository):
         await super().finish(*args, **options)
 
     async def tried(self) -> None:
-        """Return when it was given a reply."""
+        """Wait until it was given a reply."""
         with anyio.fail_after(TOO_LONG):
             await self._tried.wait()
 
 
 class ChecksAfterTheEnd(StreamRepository):
-    """The database, which says that it has a reply when a checkpoint has come behind it."""
+    """A database that confirms a saved reply only after a checkpoint has come behind it."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

@@ -36,11 +36,12 @@ MORE_THAN_A_PRODUCER_MAY_BE_AHEAD = "mountains " * 100_000
 
 
 class Checkpoints(StreamRepository):
-    """The database, which tells of each checkpoint and may refuse the first ones.
+    """A database that reports each checkpoint and may fail the first ones.
 
     Attributes:
         kept: The text of the newest checkpoint.
-        refusals: How many came from a producer whose claim was old.
+        tries: How many checkpoints it was given.
+        refusals: How many came from a producer whose claim was no longer the newest.
     """
 
     def __init__(self, database: Database, *, failures: int = 0) -> None:
@@ -68,14 +69,14 @@ class Checkpoints(StreamRepository):
         self._changed.set()
 
     async def until(self, *, kept: str) -> None:
-        """Return when `kept` is in the database."""
+        """Wait until the newest checkpoint is `kept`."""
         with anyio.fail_after(TOO_LONG):
             while self.kept != kept:
                 self._changed.clear()
                 await self._changed.wait()
 
     async def refused(self) -> None:
-        """Return when a checkpoint was refused."""
+        """Wait until a checkpoint was refused."""
         with anyio.fail_after(TOO_LONG):
             while not self.refusals:
                 self._changed.clear()
@@ -83,7 +84,7 @@ class Checkpoints(StreamRepository):
 
 
 class DiesBeforeClosingTheLog(StreamRepository):
-    """The database of a process that dies as soon as a reply is saved."""
+    """The database of a process that dies right after it has saved a reply."""
 
     async def finish(self, *args: Any, **options: Any) -> None:
         await super().finish(*args, **options)
@@ -131,7 +132,7 @@ async def test_a_cancelled_generation_is_continued_elsewhere_as_the_same_reply(
     starts = [event["messageId"] for event in events(data) if event["type"] == "start"]
     assert starts == [reply.id]
     assert (reply.meta["model_calls"], reply.meta["takeovers"]) == (2, 1)
-    assert "first_delta_ms" not in reply.meta  # nobody knows it any more
+    assert "first_delta_ms" not in reply.meta  # it died with the first process
 
 
 async def test_an_abandoned_producer_can_write_no_more_in_the_log_or_the_database(
@@ -456,7 +457,7 @@ async def test_a_stream_is_taken_over_in_vain_only_so_often(
 ) -> None:
     async with server_process(redis_url, database, model, max_takeovers=2) as here:
         stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
-        # The first takeover comes upon progress; it, and two more, add nothing.
+        # The first takeover finds new text; it adds none itself, nor do the two after it.
         for requests in (2, 3, 4):
             producing.cancel()
             await ended(producing)
@@ -561,7 +562,7 @@ async def test_the_log_of_a_saved_reply_that_comes_back_as_it_was_before_is_not_
     with anyio.fail_after(TOO_LONG):
         await elsewhere.producer.produce(alice, stream_id)
 
-    # Whoever had not seen all of it is given the message.
+    # A viewer that had not seen all of it gets the stored message.
     with pytest.raises(StreamNotFound):
         await elsewhere.log.state(stream_id)
     chat = await here.chat(alice)
@@ -580,7 +581,7 @@ async def test_text_that_reached_the_database_but_not_the_log_is_not_asked_for_a
     tail = (await here.log.state(stream_id)).tail
     first.cancel()
     await ended(first)
-    # What the producer had said when it died while the store was away.
+    # The producer's last text, from when it died while the store was away.
     await StreamRepository(here.database).checkpoint(
         alice, stream_id, fencing_token=1, text="To the ", tail=tail
     )

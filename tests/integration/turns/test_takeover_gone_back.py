@@ -1,4 +1,4 @@
-"""A store or a database that went back, and every answer and every log ends all the same."""
+"""Every answer and every log ends, even if the store or the database has gone back in time."""
 
 import asyncio
 import sqlite3
@@ -42,18 +42,18 @@ pytestmark = pytest.mark.anyio
 
 OPTIONS = LogOptions(timeout=timedelta(seconds=2))
 UNAWARE = LogOptions(timeout=timedelta(seconds=2), pulse=NEVER)
-"""Of a process that hears of its store only when its model speaks."""
+"""Options of a process that notices its store's state only when its model speaks."""
 QUICK = LogOptions(timeout=timedelta(seconds=2), pulse=timedelta(milliseconds=20))
-"""Of a process that waits only a moment for a producer that is not there."""
+"""Options of a process that waits only a moment for a missing producer."""
 MORE_OFTEN_THAN_IT_IS_ASKED = 1000
 THE_SEA = ("the ", "sea.", Finish())
 
 
 class Store(FailingEngine):
-    """The store of one process, which may be away, and tells what it was asked.
+    """One process's view of the store, which can be made to fail and records requests.
 
     Attributes:
-        failures: By the name of a script, how often it is away.
+        failures: How many more times each script fails, by its name.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -75,18 +75,18 @@ class Store(FailingEngine):
         return answer
 
     async def looked(self) -> None:
-        """Return when somebody has asked for the state of a stream."""
+        """Wait until the state of a stream was read."""
         with anyio.fail_after(TOO_LONG):
             await self._looked.wait()
 
     async def refused(self) -> None:
-        """Return when it was away for somebody."""
+        """Wait until a request has failed."""
         with anyio.fail_after(TOO_LONG):
             await self._refused.wait()
 
 
 class Records(StreamRepository):
-    """The database, which tells what was written last.
+    """A database that reports what was written last.
 
     Attributes:
         kept: The text of the newest checkpoint.
@@ -113,14 +113,14 @@ class Records(StreamRepository):
         return chat_id
 
     async def until(self, *, kept: str) -> None:
-        """Return when the newest checkpoint is `kept`."""
+        """Wait until the newest checkpoint is `kept`."""
         with anyio.fail_after(TOO_LONG):
             while self.kept != kept:
                 self._changed.clear()
                 await self._changed.wait()
 
     async def saved(self) -> None:
-        """Return when a reply was saved."""
+        """Wait until a reply was saved."""
         with anyio.fail_after(TOO_LONG):
             await self._saved.wait()
 
@@ -145,7 +145,7 @@ async def elsewhere(
 async def process_over_store(
     url: str, database: Database, model: ScriptedLLM, *, streams: StreamRepository | None = None
 ) -> AsyncGenerator[tuple[ServerProcess, Store]]:
-    """The parts of a process, and the store as it alone has it."""
+    """Open the parts of a process; yield them with its own view of the store."""
     async with open_engine(url, patience=OPTIONS.timeout) as engine:
         store = Store(engine)
         async with serve_log(store, OPTIONS) as log:
@@ -173,7 +173,7 @@ async def produced(process: ServerProcess, owner: Identity, stream_id: StreamId)
 
 @contextmanager
 def database_rewound(database_url: str) -> Iterator[None]:
-    """The database is at the end a copy of what it was at the beginning."""
+    """Restore the database, after the block, to what it was before it."""
     path = database_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(":memory:")) as copy:
         live.backup(copy)
@@ -276,7 +276,7 @@ async def test_when_the_store_fails_the_text_so_far_is_kept_at_once(
     assert (claim.checkpoint, claim.tail) == ("To the sea.", tail)
 
 
-# A row that is closed, and its log
+# A closed row and its log
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ async def test_the_log_of_an_answer_that_was_stopped_while_the_store_was_away_is
 
 
 async def parts_of(process: ServerProcess, stream_id: StreamId) -> list[dict[str, Any]]:
-    """What the log has of a reply."""
+    """Return the parts of a reply that are in the log."""
     try:
         follower = await process.log.follow(stream_id)
     except StreamNotFound:
@@ -351,7 +351,7 @@ async def test_the_log_of_an_answer_that_was_swept_is_closed_with_all_that_was_k
     stream_id, first = await begun(here, model, alice, "To ", until="To ")
     tail = (await here.log.state(stream_id)).tail
     await killed(first)
-    # What it had said when it died while the store was away.
+    # The producer's last text, from when it died while the store was away.
     await StreamRepository(here.database).checkpoint(
         alice, stream_id, fencing_token=1, text="To the ", tail=tail
     )
@@ -372,7 +372,7 @@ async def test_an_open_log_of_a_closed_row_is_closed_when_somebody_goes_on_with_
     stream_id, first = await begun(here, model, alice, "To ", until="To ")
     tail = (await here.log.state(stream_id)).tail
     await killed(first)
-    # And then the process that swept has died, too.
+    # The sweeping process died right after it had closed the row.
     await Housekeeping(here.database).close_stream(stream_id)
     async with here.working() as generations:
         resumed = await here.turns(generations).resume(alice, CHAT, after=tail, stream_id=stream_id)
@@ -448,7 +448,7 @@ async def test_a_store_that_is_away_between_a_look_and_the_deletion_is_waited_fo
     assert (reply.text, reply.status) == ("To the sea.", "complete")
 
 
-# A row that is open, and its log
+# An open row and its log
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A model names a chat after its first answer; whatever goes wrong, the chat keeps the name it has."""
+"""A model names a chat after its first answer; if anything goes wrong, the chat keeps its name."""
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -27,7 +27,7 @@ TOO_LONG = 10
 
 
 class Namer:
-    """A model that says the same to everybody; `None` is a provider that is away."""
+    """A model with a fixed answer to any prompt; `None` stands for an unreachable provider."""
 
     name = "namer"
 
@@ -51,7 +51,7 @@ class Namer:
 
 
 class Named:
-    """A chat of one owner, and what names it."""
+    """A chat, its owner, and the repositories behind it."""
 
     def __init__(self, database: Database, owner: Identity) -> None:
         self.chats = ChatRepository(database)
@@ -70,7 +70,7 @@ class Named:
     async def answer(
         self, titles: Titles, *, message_id: str = "m", how: str = "completed"
     ) -> None:
-        """A turn from its beginning to its end."""
+        """Run a turn from its beginning to its end."""
         begun = await self.chats.begin_turn(
             self.owner,
             chat_id=CHAT,
@@ -95,7 +95,7 @@ class Named:
     async def becomes(self, title: str) -> None:
         with anyio.fail_after(TOO_LONG):
             while await self.title() != title:
-                pass  # each look is a transaction
+                pass  # each query is a transaction
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ async def test_what_was_stopped_is_not_named(named: Named) -> None:
 
 
 async def settled(titles: Titles) -> None:
-    """Return when nothing is under way any more."""
+    """Wait until no title is being made."""
     with anyio.fail_after(TOO_LONG):
         while titles.busy:
             await anyio.lowlevel.checkpoint()
@@ -217,7 +217,7 @@ async def test_only_so_many_titles_are_made_at_once_and_the_end_ends_them(
 
 
 class Broken:
-    """A model with a defect."""
+    """A model with a bug."""
 
     name = "broken"
 

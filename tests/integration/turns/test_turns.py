@@ -58,7 +58,7 @@ class App:
         return await self.turns.send(owner, chat_id=CHAT, message_id=message_id, text=text)
 
     async def answered(self, owner: Identity) -> bytes:
-        """All of a turn's stream; the model has been given its lines."""
+        """Send a prompt and return its whole stream; the model must have its lines already."""
         turn = await self.send(owner)
         resumed = await self.turns.follow(owner, turn)
         assert resumed.follower is not None
@@ -190,7 +190,7 @@ async def test_there_is_nothing_to_stop_in_a_chat_of_somebody_else(
     assert text_of(await app.here.everything(turn.stream_id)) == "To the sea."
 
 
-# Resuming: open or closed × with or without a cursor × the log there or gone
+# Resuming: open or closed × with or without a cursor × with or without a log
 
 
 async def test_an_open_stream_is_resumed_from_the_cursor(
@@ -323,7 +323,7 @@ async def test_an_open_stream_that_the_store_has_lost_is_worth_coming_back_for(
     database: Database, redis_url: str, model: ScriptedLLM, alice: Identity
 ) -> None:
     async with server_process(redis_url, database, model) as here, here.working() as generations:
-        # Accepted by another process, whose producer has not opened the stream yet.
+        # Another process has accepted the turn, but its producer has not opened the stream yet.
         begun = await here.chats.begin_turn(
             alice, chat_id=CHAT, message_id=MessageId(MESSAGE), text=QUESTION, model="scripted"
         )
@@ -368,7 +368,7 @@ async def test_with_the_store_down_nothing_is_written(
 
 
 class ThenTheStoreDies(ChatRepository):
-    """The chats; as soon as a turn is in the database, the store is gone."""
+    """A repository whose store goes away as soon as a turn is in the database."""
 
     def __init__(self, database: Database, server: RedisServer) -> None:
         super().__init__(database)

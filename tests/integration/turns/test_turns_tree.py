@@ -1,4 +1,4 @@
-"""Turns beside turns: edited, made anew, continued; and what is done to a chat as a whole."""
+"""Edited, regenerated and continued turns, and operations on a chat as a whole."""
 
 from collections.abc import AsyncGenerator
 
@@ -53,7 +53,7 @@ class App:
         self._owner = owner
 
     async def ask(self, *lines: Line, message_id: str = FIRST) -> Turn:
-        """A turn that was answered with `lines`."""
+        """Run a turn that is answered with `lines`."""
         turn = await self.turns.send(
             self._owner, chat_id=CHAT, message_id=message_id, text=QUESTION
         )
@@ -61,12 +61,12 @@ class App:
         return turn
 
     async def end(self, turn: Turn, *lines: Line) -> bytes:
-        """All of a turn's stream, after the model has spoken `lines`."""
+        """Have the model say `lines`; return the turn's whole stream."""
         self._model.say(*lines)
         return await self.here.everything(turn.stream_id)
 
     async def path(self) -> list[str]:
-        """The branch that is shown."""
+        """Return the texts of the branch that is shown."""
         return [message.text for message in (await self.here.chat(self._owner)).active_path]
 
 
@@ -259,7 +259,7 @@ async def test_a_chat_that_is_deleted_while_it_is_answered_ends_without_a_trace(
 async def test_a_chat_that_was_accepted_but_not_begun_can_be_deleted(
     app: App, alice: Identity
 ) -> None:
-    # Its process has not told the store of the stream yet.
+    # The process has not created the stream in the store yet.
     await app.here.chats.begin_turn(
         alice, chat_id=CHAT, message_id=MessageId(FIRST), text=QUESTION, model="scripted"
     )
@@ -285,7 +285,7 @@ async def test_with_the_store_down_a_chat_is_not_deleted(
 
 
 class ThenTheStoreDies(ChatRepository):
-    """The chats; as soon as one is deleted, the store is gone."""
+    """A repository whose store goes away as soon as a chat is deleted."""
 
     def __init__(self, database: Database, server: RedisServer) -> None:
         super().__init__(database)
