@@ -1,4 +1,4 @@
-"""Every error has a status, a code of its own, and one shape."""
+"""Every error has a status and a code of its own, and all have one shape."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from chat_app.api.errors import STATUS, add_error_handlers, answer
 from tests.support.asgi import request
 
 BRANCHES = {errors.StreamError, errors.GenerationError, errors.AccessError}
-"""Never raised themselves; `InvalidRequest` is both a branch and raised."""
+"""Base classes that are never raised; `InvalidRequest` has subclasses but is raised too."""
 
 
 def below(root: type[errors.ChatAppError]) -> Iterator[type[errors.ChatAppError]]:
     for kind in root.__subclasses__():
-        # Others' tests may have errors of their own.
+        # Other tests may define errors of their own.
         if kind.__module__ == errors.__name__:
             yield kind
             yield from below(kind)
@@ -52,7 +52,7 @@ def test_an_answer_is_a_code_and_a_message() -> None:
 
 
 class Unmapped(errors.ChatAppError):
-    """Nobody has thought of its status."""
+    """An error that has no status."""
 
     code = "unmapped"
 
@@ -129,7 +129,7 @@ async def test_an_error_nobody_thought_of_tells_the_operator_and_not_the_caller(
             assert (await exchange.start())["status"] == 500
             seen.append(await exchange.body())
 
-    # Starlette answers, then raises it for the server to log.
+    # Starlette answers, then re-raises the error for the server to log.
     with pytest.raises(ZeroDivisionError):
         await ask()
 

@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks: what is counted, and what is made of it."""
+"""The arithmetic of the benchmarks: what they count, and what they derive from it."""
 
 import math
 

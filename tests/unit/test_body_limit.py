@@ -1,4 +1,4 @@
-"""No request makes the server hold more than it has to."""
+"""No request makes the server buffer more than it has to."""
 
 import json
 
@@ -19,7 +19,7 @@ LIMIT = 10
 
 @pytest.fixture
 def api() -> FastAPI:
-    """Says how long the body was."""
+    """An API that answers with the length of the request's body."""
     api = FastAPI()
     api.add_middleware(BodyLimit, max_bytes=LIMIT)
     add_error_handlers(api)

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is wrong with them, and what is told of them."""
+"""Settings: where they come from, how bad ones are refused, and how they are summarized."""
 
 import os
 from datetime import timedelta
@@ -34,7 +34,7 @@ WRONG = {
 
 @pytest.fixture(autouse=True)
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No `.env`, no variable of ours; whatever is set meanwhile is undone."""
+    """Remove `.env` and all our variables; undo whatever a test sets."""
     monkeypatch.chdir(tmp_path)
     for name in [*Settings.model_fields, "litellm_local_model_cost_map", "openai_api_key"]:
         monkeypatch.setenv(name.upper(), "")

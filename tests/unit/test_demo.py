@@ -1,4 +1,4 @@
-"""What the demo model says, when, and how it goes on."""
+"""What the demo model says, when it says it, and how it continues."""
 
 import asyncio
 import os
@@ -104,7 +104,7 @@ async def test_only_the_last_message_chooses_the_answer() -> None:
     assert text_of(items) == text_of(await collect(prompt("Hello")))
 
 
-# Going on from a prefix
+# Continuing from a prefix
 
 
 @settings(max_examples=60, deadline=None)

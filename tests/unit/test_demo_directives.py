@@ -1,4 +1,4 @@
-"""`/demo …`, on a clock that only the model's own waiting moves."""
+"""`/demo …`, on a clock that advances only when the model waits."""
 
 import pytest
 
@@ -120,7 +120,7 @@ async def test_continuing_after_a_failure_does_not_fail_again() -> None:
 async def test_continuing_from_before_a_failure_still_fails() -> None:
     items = await until_failure(prompt("/demo tokens=4 fail=2 words=1", prefix="w1 w"))
 
-    assert items == [Delta(text="2 ", repeats=1)]  # its beginning was there already
+    assert items == [Delta(text="2 ", repeats=1)]  # the prefix has the beginning already
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the documents say is what the code does."""
+"""The documents say what the code does."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ DEFAULTS = {name.upper(): field.default for name, field in Settings.model_fields
 
 
 def written(default: object) -> str:
-    """A default as a person writes it into the environment."""
+    """Return a default as it is written in the environment."""
     if isinstance(default, timedelta):
         return f"{default.total_seconds():.0f}"
     if isinstance(default, tuple):
@@ -30,7 +30,7 @@ def written(default: object) -> str:
 
 
 def section(title: str) -> str:
-    """The part of the README under a heading."""
+    """Return the README's section under a heading."""
     return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
@@ -76,14 +76,14 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 
 
 def leads_somewhere(target: str, *, document: Path) -> bool:
-    """Whether a file, and a heading in it, is where the link says."""
+    """Whether the file that a link names exists, and has the heading."""
     path, _, fragment = unquote(target).partition("#")
     file = document.parent / path if path else document
     return file.exists() and (not fragment or fragment in anchors(file.read_text()))
 
 
 def anchors(text: str) -> Iterable[str]:
-    """The fragments of a document's headings."""
+    """Return the URL fragments of a document's headings."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return [re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings]
 
@@ -138,5 +138,5 @@ def test_every_file_of_the_tour_exists(package: str) -> None:
 
 
 def found(name: str, folder: Path) -> bool:
-    """Whether the file is there, or, named after its neighbour, in the package of the model."""
+    """Whether the file exists in the folder or, as the tour abbreviates it, in `generation/`."""
     return (folder / name).exists() or (folder / "generation" / name).exists()

@@ -1,4 +1,4 @@
-"""One event as bytes, and many of them as few."""
+"""Encoding an event as a frame, and compacting many frames into few."""
 
 import json
 from itertools import pairwise
@@ -14,13 +14,13 @@ from chat_app.streams import frame
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 """Any text that UTF-8 can hold."""
 odd_texts = st.text(max_size=30)
-"""Any text at all, lone surrogates among it."""
+"""Any text at all, including lone surrogates."""
 offsets = st.integers(min_value=1, max_value=10**15)
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[bytes]:
-    """The frames of a stream: parts of text and reasoning, cut into deltas anyhow."""
+    """Draw the frames of a stream: parts of text and reasoning, cut into arbitrary deltas."""
     events: list[bytes] = [frame.event_json({"type": "start", "messageId": "reply"})]
     for number, kind in enumerate(draw(st.lists(st.sampled_from(["text", "reasoning"]))), start=1):
         part = str(number)

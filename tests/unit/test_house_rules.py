@@ -1,4 +1,4 @@
-"""Rules of this code base that no linter knows, each as a check."""
+"""Rules of this code base that no linter checks."""
 
 import ast
 import io
@@ -16,9 +16,9 @@ MAX_LINES = 300
 SUPPRESSIONS_PER_1000_LINES = 3
 
 MAY_PAUSE = {
-    "tests/support/app_server.py",  # asks a starting program whether it is up
-    "tests/support/redis_cluster.py",  # asks a starting cluster whether it is up
-    "tests/integration/test_without_redis.py",  # a patient client
+    "tests/support/app_server.py",  # polls a server that starts
+    "tests/support/redis_cluster.py",  # polls a cluster that starts
+    "tests/integration/test_without_redis.py",  # is a patient client
 }
 READ_THE_ENVIRONMENT = {"chat_app/config.py"}
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|pyright:\s*ignore|pyright:)", re.IGNORECASE)
@@ -45,7 +45,7 @@ def name(path: Path) -> str:
 
 
 def offences(paths: list[Path], is_one: Callable[[ast.AST], bool]) -> list[Offence]:
-    """Where nodes that should not be are."""
+    """Return the file and line of every node for which `is_one` is true."""
     return [
         (name(path), getattr(node, "lineno", 0))
         for path in paths
@@ -55,7 +55,7 @@ def offences(paths: list[Path], is_one: Callable[[ast.AST], bool]) -> list[Offen
 
 
 def dotted(node: ast.AST) -> str:
-    """`a.b.c` of such an expression; calls within it count as their function: `a().b` is `a.b`."""
+    """Return an expression as `a.b.c`; a call counts as its function: `a().b` is `a.b`."""
     if isinstance(node, ast.Call):
         return dotted(node.func)
     if isinstance(node, ast.Attribute):
@@ -99,7 +99,7 @@ def test_no_test_sleeps() -> None:
 
 def test_no_test_waits_for_an_event_that_nobody_can_set() -> None:
     def pauses(node: ast.AST) -> bool:
-        # Event().wait(…): who made it in the same breath has given it to nobody.
+        # Event().wait(…): nothing else has a reference to the event, so nothing can set it.
         return (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)

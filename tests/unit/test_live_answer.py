@@ -1,4 +1,4 @@
-"""The browser client of a stream, run by the bun that builds the page."""
+"""The tests of the browser's stream client, run by the bun that builds the page."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which requests of the API a page of another site cannot make."""
+"""Which requests to the API a page of another site cannot make."""
 
 import json
 
@@ -20,7 +20,7 @@ FOREIGN = {"host": "chat.example", "origin": "https://evil.example"}
 
 @pytest.fixture
 def reached() -> list[str]:
-    """The methods of the requests that were passed on."""
+    """The methods of the requests that the guard passed on."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""What the page decides before it shows anything."""
+"""The page's decisions about what to show."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +56,7 @@ def stream(outcome: OutcomeKind | None) -> StreamRecord:
 
 
 def chat(newest: StreamRecord | None, *messages: Message) -> Chat:
-    """A chat in which each message follows upon the one before it."""
+    """Return a chat in which each message follows the one before it."""
     before = [None, *(message.id for message in messages)]
     line = [
         replace(message, parent_id=parent)
@@ -173,7 +173,7 @@ TOLD = [
     errors.DatabaseUnavailable.code,
     "interrupted",
 ]
-"""What can happen to a prompt or an answer, as the reader sees it."""
+"""The codes that a reader can see on a prompt or an answer."""
 
 
 @pytest.mark.parametrize("code", [*CODES, "interrupted", "never_heard_of"])

@@ -17,7 +17,7 @@ parts_written = st.lists(
 
 
 def written(parts: list[tuple[Kind, list[str]]], *, last_ended: bool) -> list[bytes]:
-    """The frames of a reply that consists of `parts`."""
+    """Return the frames of a reply that consists of `parts`."""
     events: list[dict[str, Any]] = [{"type": "start", "messageId": "r"}, {"type": "start-step"}]
     for number, (kind, deltas) in enumerate(parts, start=1):
         part = str(number)

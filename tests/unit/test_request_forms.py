@@ -1,4 +1,4 @@
-"""Both forms of a request are read as the same wish."""
+"""Both forms of a request are read as the same thing."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ def test_a_million_parts_are_one_complaint(part: object) -> None:
     for body in ({"message": message}, {"messages": [message]}):
         with pytest.raises(ValidationError) as refused:
             read(**body)
-        assert refused.value.error_count() <= 3  # one part can be wrong in so many ways
+        assert refused.value.error_count() <= 3  # a single part can be wrong in three ways
 
 
 def test_the_same_edit_has_the_same_id_and_another_has_another() -> None:

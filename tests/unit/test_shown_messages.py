@@ -1,4 +1,4 @@
-"""What the page shows of a message: its versions, how it was made, and whether it can go on."""
+"""What the page shows of a message: its versions, its details, and whether it can be continued."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""The small words of the log: keys and outcomes."""
+"""The log's keys and outcomes."""
 
 import pytest
 from hypothesis import given
