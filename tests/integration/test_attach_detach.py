@@ -57,7 +57,7 @@ class Census:
     connections: int
 
     def beyond(self, before: "Census") -> dict[str, Any]:
-        """Return what there is more of than `before`; empty if nothing."""
+        """Return everything that exceeds `before`; empty if nothing does."""
         more: dict[str, Any] = {
             "tasks": self.tasks - before.tasks,
             "channels": self.channels - before.channels,

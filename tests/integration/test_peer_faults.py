@@ -6,15 +6,15 @@ on the same Redis.
 
     the producer is killed                    the answer was lost, viewers on B hung for ever
     the source fails after token 60           the whole process died, with the chats of others
-    a subscriber's connection is cut          tokens missing, and nobody was told
-    Redis stalls for 2.5 s                    so did the model
+    a subscriber's connection is cut          tokens were missing, silently
+    Redis stalls for 2.5 s                    the model stalled too
     the producer is frozen                    a viewer who resumed got an error
     Redis is down when a prompt is sent       the request hung until it was back
     Redis restarts empty in mid-answer        a new viewer was told that there is nothing
     a viewer reads nothing                    206 MB on A and 41 MB on B for 200,000 tokens
     a GET after the end                       nothing, until the message was in the database
     a POST is dropped in its first moments    nothing to resume, in 2 of 4 tries
-    a GET beside the end                      200 and an empty body
+    a GET at the moment of the end            200 and an empty body
     a reload while a second POST continues    only what came since the second POST
     the same message
 
@@ -255,7 +255,7 @@ def test_redis_restarts_empty_in_mid_answer(
 
 
 def patiently(caller: Caller, method: str, url: str, **request: object) -> bytes:
-    """Return what a client gets that retries as long as it is told to."""
+    """Retry a request for as long as the server asks for it; return the body of the answer."""
     for _ in range(1000):
         answer = caller.http.request(method, url, **request)  # pyright: ignore[reportArgumentType]
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:

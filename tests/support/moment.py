@@ -4,7 +4,7 @@ import asyncio
 
 
 async def pause(seconds: float) -> None:
-    """Wait this long, where no event could be a reason to go on earlier."""
+    """Wait for a fixed time that no event could shorten."""
     loop = asyncio.get_running_loop()
     over = loop.create_future()
     timer = loop.call_later(seconds, over.set_result, None)

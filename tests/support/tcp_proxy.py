@@ -11,7 +11,7 @@ from anyio.from_thread import start_blocking_portal
 
 
 class TcpProxy:
-    """Forwards bytes both ways until told to cut.
+    """Forwards bytes in both directions until told to break something.
 
     Attributes:
         cuts: Connections reset so far.
