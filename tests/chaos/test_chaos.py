@@ -60,7 +60,7 @@ def opening(token: int) -> bytes:
     return line(b"lua", b"HSET", b"{s}:state", b"token", b"%d" % token)
 
 
-def test_the_witness_knows_an_append_that_is_fenced() -> None:
+def test_the_witness_recognizes_an_append_by_a_fenced_producer() -> None:
     witness = Witness()
 
     for told in [opening(1), *append(1, 1, b"a"), opening(2), *append(2, 2, b"b")]:
@@ -72,7 +72,7 @@ def test_the_witness_knows_an_append_that_is_fenced() -> None:
     assert len(witness.fenced) == 1
 
 
-def test_the_witness_knows_an_offset_that_is_written_twice() -> None:
+def test_the_witness_recognizes_an_offset_rewritten_with_other_bytes() -> None:
     witness = Witness()
 
     for told in [opening(1), *append(1, 1, b"a"), *append(1, 1, b"a")]:
@@ -95,7 +95,7 @@ def test_the_witness_knows_an_offset_that_is_written_twice() -> None:
         ),
     ],
 )
-def test_a_law_that_is_broken_is_told(stored: laws.Stored, told: str) -> None:
+def test_a_broken_law_is_reported(stored: laws.Stored, told: str) -> None:
     (broken,) = laws.broken("whole", [], [], stored)
 
     assert told in broken

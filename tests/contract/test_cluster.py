@@ -69,7 +69,7 @@ def text(data: bytes) -> str:
     return "".join(frame.decode(piece)[1]["delta"] for piece in frames)
 
 
-async def test_streams_of_every_node_ride_through_the_restart_of_one(
+async def test_the_streams_of_all_nodes_ride_through_the_restart_of_one_node(
     cluster: RedisCluster, logs: tuple[StreamLog, StreamLog]
 ) -> None:
     here, elsewhere = logs

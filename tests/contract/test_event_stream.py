@@ -114,7 +114,7 @@ async def whole(log: StreamLog, stream_id: StreamId) -> bytes:
     return b"".join([batch.data async for batch in follower])
 
 
-async def test_what_is_durable_is_sent_and_the_end_is_told(
+async def test_durable_events_are_sent_and_then_the_end_marker(
     log: StreamLog, stream_id: StreamId, producer: Appender, viewing: Viewing
 ) -> None:
     await say(producer, "one ", "two ", "three")
@@ -234,7 +234,7 @@ async def test_a_connection_is_broken_off_at_the_end_of_its_life_and_the_stream_
     assert b'"after"' in (await log.follow(stream_id, after=0)).take()
 
 
-async def test_a_viewer_who_is_slow_at_every_event_is_broken_off_all_the_same(
+async def test_a_viewer_that_is_slow_at_every_event_is_still_cut_at_the_end_of_its_lifetime(
     log: StreamLog, stream_id: StreamId, producer: Appender
 ) -> None:
     slow = await view(log, stream_id, lifetime=timedelta(milliseconds=50))

@@ -23,9 +23,7 @@ async def everything(log: StreamLog, stream_id: StreamId) -> bytes:
     return b"".join([batch.data async for batch in follower])
 
 
-async def test_a_process_does_not_push_to_itself_a_stream_that_was_followed_before_it_was_opened() -> (
-    None
-):
+async def test_a_process_that_follows_a_stream_before_opening_it_does_not_push_to_itself() -> None:
     """As in a POST: follow the stream, then have a worker, often of the same process, open it."""
     with running_redis() as server:
         async with open_log(server.url, OPTIONS) as log, redis.Redis.from_url(server.url) as client:
@@ -49,7 +47,7 @@ async def test_a_process_does_not_push_to_itself_a_stream_that_was_followed_befo
             assert after - before == 0
 
 
-async def test_a_viewer_that_comes_while_the_feed_looks_after_other_streams_is_fed() -> None:
+async def test_a_viewer_that_arrives_while_the_feed_checks_other_streams_gets_its_events() -> None:
     with running_redis() as server:
         async with open_log(server.url, OPTIONS) as here, open_log(server.url, OPTIONS) as there:
             silent: list[Follower] = []

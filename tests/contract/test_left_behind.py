@@ -22,7 +22,7 @@ async def everything(log: StreamLog, stream_id: StreamId) -> bytes:
     return b"".join([batch.data async for batch in follower])
 
 
-async def test_viewers_beside_a_producer_that_left_go_on_with_the_next_one(
+async def test_viewers_in_the_process_a_producer_left_see_what_the_next_one_writes(
     processes: Processes, stream_id: StreamId
 ) -> None:
     first = await processes.here.open(stream_id, token=1)

@@ -99,7 +99,7 @@ def spoken(words: int) -> str:
     return "".join(f"w{word} " for word in range(1, words + 1))
 
 
-async def test_a_stream_of_which_viewers_here_have_seen_more_is_not_opened(
+async def test_opening_a_stream_fails_while_the_store_has_less_than_viewers_here_have_seen(
     here: StreamLog, elsewhere: StreamLog, client: redis.Redis, stream_id: StreamId
 ) -> None:
     await say(await here.open(stream_id, token=1), 20)
@@ -122,7 +122,7 @@ async def test_a_stream_of_which_viewers_here_have_seen_more_is_not_opened(
     assert (frame.offset_of(first.data), first.last) == (41, 41)
 
 
-async def test_a_reload_while_the_store_has_less_is_given_the_whole_when_it_is_restored(
+async def test_a_reload_while_the_store_has_less_gets_the_whole_stream_once_it_is_restored(
     here: StreamLog, elsewhere: StreamLog, client: redis.Redis, stream_id: StreamId
 ) -> None:
     await say(await here.open(stream_id, token=1), 20)
@@ -158,7 +158,7 @@ async def test_a_viewer_is_never_given_an_empty_page(
         await follower._fetch(3)
 
 
-async def test_a_close_below_what_was_seen_gives_the_stream_up() -> None:
+async def test_a_stream_closed_below_what_a_viewer_has_seen_is_given_up() -> None:
     async def nothing(after: int) -> list[bytes]:
         raise OffsetExpired(f"nothing follows {after}")
 
@@ -175,7 +175,7 @@ async def test_a_close_below_what_was_seen_gives_the_stream_up() -> None:
     assert (tail.end, tail.outcome) == (3, None)
 
 
-async def test_a_viewer_that_has_seen_more_than_the_next_producer_closes_is_let_go(
+async def test_a_viewer_that_saw_more_than_the_next_producer_closed_with_gets_an_error(
     own_redis: RedisServer,
     here: StreamLog,
     elsewhere: StreamLog,
@@ -238,7 +238,7 @@ async def test_a_restart_cuts_nobody_off_a_stream_older_than_the_patience(missed
     assert seen == b"".join(missed.producer.tail.frames(after=0))
 
 
-async def test_a_stream_that_nobody_restores_is_given_up_after_the_patience(missed: Missed) -> None:
+async def test_a_lost_stream_that_is_not_restored_in_time_is_given_up(missed: Missed) -> None:
     assert not missed.viewing.done()
 
     with anyio.fail_after(TOO_LONG), pytest.raises(StreamNotFound):
@@ -306,7 +306,7 @@ async def test_a_compacted_replay_that_is_cut_goes_on_behind_any_piece(
         assert seen + text(await rest(after)) == text(whole)
 
 
-async def test_viewers_that_are_as_far_behind_share_what_was_merged(
+async def test_viewers_that_are_equally_far_behind_share_the_merged_frames(
     processes: Processes, stream_id: StreamId
 ) -> None:
     await long_stream(processes.here, stream_id)
@@ -344,7 +344,7 @@ async def test_a_producer_that_left_restores_nothing(
 
 
 @pytest.mark.parametrize("how", ["left", "fenced"])
-async def test_a_producer_that_is_given_up_while_it_is_asked_whose_the_stream_is_restores_nothing(
+async def test_a_producer_given_up_during_the_ownership_check_restores_nothing(
     here: StreamLog, client: redis.Redis, stream_id: StreamId, how: str
 ) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
@@ -372,9 +372,7 @@ async def test_a_producer_that_is_given_up_while_it_is_asked_whose_the_stream_is
 
 
 @pytest.mark.parametrize("gap", ["found meanwhile", "known before"])
-def test_a_fenced_producer_restores_nothing_though_the_store_has_a_gap(
-    stream_id: StreamId, gap: str
-) -> None:
+def test_a_fenced_producer_does_not_fill_a_gap_in_the_store(stream_id: StreamId, gap: str) -> None:
     async def still_owner() -> bool:
         return True
 

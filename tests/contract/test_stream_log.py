@@ -407,7 +407,7 @@ async def test_a_long_replay_is_compacted_without_a_seam(
     await producer.close(COMPLETED)
 
 
-async def test_an_answer_that_comes_after_a_takeover_here_adds_nothing(
+async def test_a_reply_of_the_store_after_a_takeover_in_the_same_process_adds_nothing(
     log: StreamLog, stream_id: StreamId
 ) -> None:
     old = await written(log, stream_id, words=1)

@@ -157,7 +157,7 @@ async def test_a_frozen_process_that_wakes_up_shows_what_was_written_without_it(
     assert text(whole).startswith("o0 o1 m0 m1 ")
 
 
-async def test_a_stream_that_goes_to_and_fro_is_one_story_everywhere(
+async def test_a_stream_taken_over_back_and_forth_reads_the_same_everywhere(
     world: World, stream_id: StreamId
 ) -> None:
     producer = await world.a.open(stream_id, token=1)

@@ -71,7 +71,9 @@ def page(page: Page, request: pytest.FixtureRequest) -> Page:
     return page
 
 
-def test_every_state_of_an_answer(chat: ChatPage, judge: Judge, model: OpenAIServer) -> None:
+def test_no_state_of_an_answer_has_a_serious_violation(
+    chat: ChatPage, judge: Judge, model: OpenAIServer
+) -> None:
     expect(chat.prompt).to_be_enabled()
     judge("empty")
     model.script(HELD, HELD)
@@ -98,7 +100,7 @@ def test_every_state_of_an_answer(chat: ChatPage, judge: Judge, model: OpenAISer
     judge("stopped")
 
 
-def test_failures_and_pages_that_are_not_there(
+def test_failures_and_missing_pages_have_no_serious_violation(
     chat: ChatPage, judge: Judge, model: OpenAIServer
 ) -> None:
     model.script(Reply(status=500, body=(b"{}",)))
@@ -114,7 +116,7 @@ def test_failures_and_pages_that_are_not_there(
     judge("not found")
 
 
-def test_the_list_and_what_opens_from_it(chat: ChatPage, judge: Judge) -> None:
+def test_the_list_and_its_menus_have_no_serious_violation(chat: ChatPage, judge: Judge) -> None:
     chat.send("A chat to look at")
     chat.has_status("done")
     wide = (chat.page.viewport_size or {"width": 0})["width"] > 400
@@ -150,7 +152,9 @@ def test_the_list_and_what_opens_from_it(chat: ChatPage, judge: Judge) -> None:
     judge("undo")
 
 
-def test_what_moves_stands_still_for_who_asked_for_it(chat: ChatPage, model: OpenAIServer) -> None:
+def test_nothing_moves_for_a_reader_who_asked_for_reduced_motion(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
     chat.page.emulate_media(reduced_motion="reduce")
     model.script(HELD)
 
@@ -166,7 +170,7 @@ def test_what_moves_stands_still_for_who_asked_for_it(chat: ChatPage, model: Ope
     chat.has_status("done")
 
 
-def test_everything_that_is_touched_is_large_enough(chat: ChatPage) -> None:
+def test_every_touch_target_is_large_enough(chat: ChatPage) -> None:
     browser = chat.page.context.browser
     assert browser is not None
     chat.send("First")

@@ -69,7 +69,7 @@ def test_each_chat_keeps_its_draft_over_a_refresh(chat: ChatPage) -> None:
     expect(chat.prompt).to_have_value("for the first")
 
 
-def test_what_was_sent_is_no_draft_any_more(chat: ChatPage) -> None:
+def test_a_sent_prompt_is_no_longer_a_draft(chat: ChatPage) -> None:
     chat.prompt.fill("Sent")
     chat.send("Sent")
     chat.has_status("done")
@@ -83,7 +83,7 @@ def test_what_was_sent_is_no_draft_any_more(chat: ChatPage) -> None:
     expect(chat.prompt).to_have_value("")
 
 
-def test_a_very_long_text_says_by_how_much_and_can_be_shortened(chat: ChatPage) -> None:
+def test_a_text_that_is_too_long_says_by_how_much_and_can_be_shortened(chat: ChatPage) -> None:
     hint = chat.page.locator("#composer-hint")
     chat.prompt.evaluate(
         "(box, text) => { box.focus(); document.execCommand('insertText', false, text); }",
@@ -99,7 +99,7 @@ def test_a_very_long_text_says_by_how_much_and_can_be_shortened(chat: ChatPage) 
     expect(chat.page.get_by_test_id("send")).to_be_enabled()
 
 
-def test_a_send_that_cannot_be_says_why(chat: ChatPage, model: OpenAIServer) -> None:
+def test_the_send_button_says_why_it_cannot_send(chat: ChatPage, model: OpenAIServer) -> None:
     send = chat.page.get_by_test_id("send")
     expect(send).to_have_accessible_description("Write a message to send.")
     model.script(HELD)
@@ -114,7 +114,7 @@ def test_a_send_that_cannot_be_says_why(chat: ChatPage, model: OpenAIServer) -> 
     expect(send).to_be_enabled()
 
 
-def test_what_is_sent_during_an_answer_waits_for_its_end(
+def test_a_prompt_sent_during_an_answer_waits_for_its_end(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     model.script(HELD, answer("Then home."))
@@ -134,7 +134,7 @@ def test_what_is_sent_during_an_answer_waits_for_its_end(
 
 
 @pytest.mark.parametrize("mishap", [False, True], ids=["taken back", "after a mishap"])
-def test_what_waits_stays_with_its_writer(
+def test_a_waiting_prompt_goes_back_to_its_writer_if_it_is_not_sent(
     chat: ChatPage, model: OpenAIServer, mishap: bool
 ) -> None:
     ends = (Cue.RESET,) if mishap else ending()

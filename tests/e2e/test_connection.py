@@ -13,7 +13,7 @@ pytestmark = pytest.mark.parametrize("app", ["prod", "dev"], indirect=True)
 STREAM = re.compile(r"/api/chat\?chatId=")
 
 
-def test_a_refused_stream_is_no_end_and_can_be_taken_up_again(
+def test_a_refused_stream_is_not_an_end_and_can_be_reconnected(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     model.script(Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending())))
@@ -34,7 +34,7 @@ def test_a_refused_stream_is_no_end_and_can_be_taken_up_again(
     chat.reads("First, then.")
 
 
-def test_an_end_that_the_stream_cannot_tell_any_more_is_read_from_the_database(
+def test_an_end_that_the_stream_can_no_longer_report_is_read_from_the_database(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     model.script(Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending())))
@@ -51,7 +51,7 @@ def test_an_end_that_the_stream_cannot_tell_any_more_is_read_from_the_database(
     chat.reads("First, then.")
 
 
-def test_a_server_that_could_not_be_reached_is_tried_again_without_being_told_to(
+def test_an_unreachable_server_is_retried_automatically(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     model.script(Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending())))

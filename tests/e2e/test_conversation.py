@@ -118,7 +118,7 @@ def test_the_newest_prompt_is_edited_when_the_composer_asks_for_it(chat: ChatPag
     expect(chat.page.get_by_test_id("edit-box")).to_be_focused()
 
 
-def test_nothing_can_be_made_anew_while_an_answer_is_written(
+def test_nothing_can_be_regenerated_or_edited_while_an_answer_is_written(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     chat.send("Hello?")
@@ -152,7 +152,7 @@ def test_a_failed_answer_is_retried_from_its_card_and_leaves_no_trace(
     assert chat.stored() == [("user", "Hello?", "complete"), ("assistant", "Here.", "complete")]
 
 
-def test_an_answer_that_broke_off_keeps_what_there_is_and_a_retry_goes_on(
+def test_an_answer_that_broke_off_keeps_its_text_and_a_retry_continues_it(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     model.script(Reply(body=(ROLE, *texts("First, "), Cue.RESET)), answer("then."))
@@ -183,7 +183,7 @@ def test_an_answer_stopped_before_its_first_word_can_be_asked_for_again(
     chat.reads("Here.")
 
 
-def test_an_answer_tells_its_model_its_time_and_its_length(chat: ChatPage) -> None:
+def test_an_answer_shows_its_model_its_duration_and_its_length(chat: ChatPage) -> None:
     chat.send("Hello?")
     chat.has_status("done")
 
@@ -193,7 +193,7 @@ def test_an_answer_tells_its_model_its_time_and_its_length(chat: ChatPage) -> No
     expect(details).to_contain_text(" s · 3 tokens")
 
 
-def test_what_the_model_thought_is_folded_and_opens_while_it_thinks(
+def test_the_reasoning_is_folded_and_can_be_opened_while_the_model_thinks(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     body = (ROLE, *reasoning("Hm. "), Cue.HOLD, *reasoning("Aha."), *texts("So."), *ending())

@@ -93,7 +93,7 @@ def test_code_has_colours_a_copy_button_and_wraps_on_request(
     assert copied == CODE.partition("python\n")[2].rpartition("\n```")[0]
 
 
-def test_formulas_are_set_and_money_and_code_are_left_alone(
+def test_formulas_are_typeset_and_money_and_code_are_left_alone(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     text = "It costs $5 or $6, `\\(x\\)`, and \\(a^2\\) is\n\n\\[ b^2 \\]\n\n$$\nc^2\n$$\n"
@@ -121,7 +121,7 @@ def test_code_with_the_brackets_of_formulas_is_shown_and_copied_as_it_is(
     assert chat.page.evaluate("navigator.clipboard.readText()") == code
 
 
-def test_a_footnote_is_gone_to_on_the_page_and_each_answer_has_its_own(
+def test_a_footnote_link_stays_on_the_page_and_each_answer_has_its_own_footnotes(
     chat: ChatPage, context: BrowserContext, model: OpenAIServer
 ) -> None:
     text = "See[^1].\n\n" + LONG + "\n\n[^1]: The note.\n"
@@ -161,7 +161,7 @@ def test_a_page_without_code_or_formulas_fetches_nothing_for_them(
     assert [name for name in set(chat.page.evaluate(fetched)) - before if ".js" in name]
 
 
-def test_it_stays_at_the_end_until_the_reader_scrolls_up(
+def test_the_view_stays_at_the_end_until_the_reader_scrolls_up(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     model.script(in_two_steps(LONG, "\n\nMore of it.\n\nAnd more."))
@@ -297,7 +297,7 @@ def test_the_mark_goes_when_the_reader_is_back_however_many_answers_have_ended(
     chat.page.wait_for_function("title => document.title === title", arg=title)
 
 
-def test_an_answer_that_ends_unseen_notifies_who_wanted_it(
+def test_an_answer_that_ends_unseen_notifies_a_reader_who_allowed_it(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     permit_notifications(chat.page, "granted")
@@ -398,7 +398,7 @@ def test_a_refresh_finds_a_place_far_back_in_a_long_chat(chat: ChatPage) -> None
     assert there.bounding_box() == place
 
 
-def test_on_paper_there_is_the_whole_conversation_and_nothing_to_press(
+def test_a_printed_page_has_the_whole_conversation_and_no_controls(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     long = "\n\n".join(f"Paragraph {number}." for number in range(60))
@@ -414,7 +414,7 @@ def test_on_paper_there_is_the_whole_conversation_and_nothing_to_press(
     assert area.evaluate("area => area.scrollHeight <= area.clientHeight + 1")
 
 
-def test_all_of_a_long_chat_is_printed_and_what_is_not_there_is_told(chat: ChatPage) -> None:
+def test_a_long_chat_is_printed_whole_or_says_that_messages_are_missing(chat: ChatPage) -> None:
     chat.send("The first one")
     chat.has_status("done")
     chat.lengthen(turns=40, reply="A reply.\n\n" * 8)

@@ -66,7 +66,7 @@ def _show(html: str, route: Route) -> None:
     route.fulfill(body=html, content_type="text/html")
 
 
-def test_it_goes_on_after_each_cut_and_stops_for_good_at_the_end(
+def test_an_event_source_resumes_after_each_cut_and_stops_for_good_at_the_end(
     page: Page, proxy: TcpProxy
 ) -> None:
     proxy.cut_after(1500)
@@ -87,7 +87,7 @@ def test_it_goes_on_after_each_cut_and_stops_for_good_at_the_end(
     assert offsets == sorted(set(offsets))
 
 
-def test_it_is_given_a_finished_answer_once_and_stops(page: Page) -> None:
+def test_an_event_source_gets_a_finished_answer_once_and_stops(page: Page) -> None:
     page.goto("/finished.html")
 
     page.wait_for_function(STOPPED, timeout=TOO_LONG)

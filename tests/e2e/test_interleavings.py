@@ -197,7 +197,7 @@ def test_escape_stops_the_answer_that_is_seen(chat: ChatPage, model: OpenAIServe
     chat.has_status("streaming")
 
 
-def test_a_stop_that_is_lost_can_be_wished_again(
+def test_a_stop_that_was_lost_can_be_repeated(
     chat: ChatPage, line: Line, model: OpenAIServer
 ) -> None:
     chat.page.clock.install()
@@ -239,7 +239,7 @@ def test_two_tabs_of_a_first_visit_are_one_visitor(context: BrowserContext, chat
     expect(quick.page.get_by_test_id("prompt-message")).to_have_text("Mine")
 
 
-def test_a_text_changed_while_nothing_was_heard_goes_along_to_the_new_chat(
+def test_a_draft_changed_while_the_server_was_silent_moves_to_the_new_chat(
     chat: ChatPage, held: Held
 ) -> None:
     chat.page.clock.install()
@@ -263,7 +263,7 @@ def test_a_text_changed_while_nothing_was_heard_goes_along_to_the_new_chat(
     assert chats_with(chat, "Where do we go now?") == [chat.chat_id]
 
 
-def test_nothing_can_be_asked_where_there_is_no_chat(chat: ChatPage) -> None:
+def test_no_prompt_can_be_sent_in_a_chat_that_does_not_exist(chat: ChatPage) -> None:
     chat.page.goto("/chat/0123456789abcdef")
     expect(chat.page.get_by_test_id("not-found")).to_be_visible()
 
@@ -282,7 +282,7 @@ def test_nothing_can_be_asked_where_there_is_no_chat(chat: ChatPage) -> None:
         pytest.param("/", r"/assets/_chat_.*\.js$", "/chat/{}", id="from the empty page"),
     ],
 )
-def test_the_other_page_is_there_before_it_is_wanted(
+def test_the_code_of_the_other_page_is_prefetched(
     chat: ChatPage, another_tab: Callable[[], ChatPage], here: str, script: str, there: str
 ) -> None:
     chat_id = ask(chat, "Here")
@@ -299,7 +299,7 @@ def test_the_other_page_is_there_before_it_is_wanted(
     tab.page.context.set_offline(False)
 
 
-def test_what_waits_in_a_chat_that_is_deleted_elsewhere_is_not_asked(
+def test_a_prompt_waiting_in_a_chat_that_is_deleted_elsewhere_is_not_sent(
     chat: ChatPage, another_tab: Callable[[], ChatPage], model: OpenAIServer
 ) -> None:
     model.script(HELD)
@@ -318,7 +318,7 @@ def test_what_waits_in_a_chat_that_is_deleted_elsewhere_is_not_asked(
     assert chats_with(chat, "And once it is gone?") == []
 
 
-def test_what_waits_for_an_answer_still_waits_after_a_look_at_another_chat(
+def test_a_waiting_prompt_still_waits_after_a_look_at_another_chat(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     there = ask(chat, "There")
@@ -340,7 +340,7 @@ def test_what_waits_for_an_answer_still_waits_after_a_look_at_another_chat(
     assert chats_with(chat, "And after a look?") == [here]
 
 
-def test_what_waits_is_not_sent_by_what_is_told_of_another_chat(
+def test_a_late_message_about_another_chat_does_not_send_a_waiting_prompt(
     chat: ChatPage, held: Held, model: OpenAIServer
 ) -> None:
     there = ask(chat, "There")
@@ -368,7 +368,7 @@ def test_what_waits_is_not_sent_by_what_is_told_of_another_chat(
     expect(chat.page.get_by_test_id("prompt-message").last).to_have_text("And then?")
 
 
-def test_what_waits_and_what_is_edited_outlasts_a_server_without_its_state(
+def test_a_waiting_prompt_and_an_edit_survive_a_server_without_their_state(
     chat: ChatPage, line: Line, model: OpenAIServer
 ) -> None:
     ask(chat, "Here")

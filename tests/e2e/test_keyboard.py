@@ -96,7 +96,7 @@ def test_escape_closes_what_is_open_before_it_stops_anything(
     chat.has_status("done")
 
 
-def test_a_question_mark_asks_for_help_only_outside_of_texts(chat: ChatPage) -> None:
+def test_a_question_mark_opens_the_help_only_outside_text_fields(chat: ChatPage) -> None:
     dialog = chat.page.get_by_test_id("shortcuts-dialog")
     chat.prompt.press("?")
     expect(chat.prompt).to_have_value("?")
@@ -112,7 +112,7 @@ def test_a_question_mark_asks_for_help_only_outside_of_texts(chat: ChatPage) -> 
     expect(chat.page.get_by_test_id("new-chat")).to_be_focused()
 
 
-def test_up_in_an_empty_composer_asks_for_the_last_prompt(chat: ChatPage) -> None:
+def test_arrow_up_in_an_empty_composer_edits_the_last_prompt(chat: ChatPage) -> None:
     chat.send("First")
     chat.has_status("done")
     chat.page.evaluate(

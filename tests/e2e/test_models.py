@@ -57,7 +57,7 @@ def test_the_model_that_is_chosen_answers_also_after_a_refresh(
     assert model.requests[0].body["model"] == "second"
 
 
-def test_the_chosen_model_answers_anew_and_what_is_asked_in_other_words(
+def test_the_chosen_model_answers_regenerations_and_edited_prompts(
     chat: ChatPage, model: OpenAIServer
 ) -> None:
     chat.send("Who are you?")

@@ -35,7 +35,7 @@ def page(browser: Browser, app: AppServer, proxy: TcpProxy) -> Iterator[Page]:
     behind_proxy.close()
 
 
-def test_a_connection_that_is_dead_and_does_not_say_so_is_replaced(
+def test_a_silently_dead_connection_is_replaced(
     page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
 ) -> None:
     model.script(Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending())))
@@ -140,7 +140,7 @@ def test_a_prompt_that_nobody_answers_goes_back_to_its_writer_and_stays_one_mess
     assert len(model.requests) == 1
 
 
-def test_a_wish_for_another_answer_shows_at_once_that_it_was_taken(
+def test_a_click_on_regenerate_is_acknowledged_at_once(
     page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
 ) -> None:
     model.script(answer("Paris."), answer("It is Paris."))
@@ -163,7 +163,7 @@ def test_a_wish_for_another_answer_shows_at_once_that_it_was_taken(
     expect(page.get_by_test_id("send-trouble")).to_have_count(0)
 
 
-def test_an_answer_can_be_stopped_after_another_chats_was(
+def test_an_answer_can_be_stopped_after_one_in_another_chat_was_stopped(
     page: Page, app: AppServer, proxy: TcpProxy, model: OpenAIServer
 ) -> None:
     held = Reply(body=(ROLE, *texts("So far."), Cue.HOLD, *ending()))

@@ -112,7 +112,9 @@ def goes_on_to_the_end(chat: ChatPage, model: OpenAIServer, *, seen: str) -> Non
     assert len(model.requests) == 1
 
 
-def test_three_refreshes_in_one_answer_are_one_answer(chat: ChatPage, model: OpenAIServer) -> None:
+def test_three_refreshes_during_an_answer_cause_no_second_one(
+    chat: ChatPage, model: OpenAIServer
+) -> None:
     model.script(in_three_steps())
     chat.send("Where do we go?")
     for _ in range(3):
@@ -177,7 +179,7 @@ def test_a_second_device_joins_in_mid_answer_and_both_see_the_end(
     assert len(model.requests) == 1
 
 
-def test_stop_keeps_what_was_there_after_a_refresh_too(chat: ChatPage, model: OpenAIServer) -> None:
+def test_stop_after_a_refresh_keeps_the_text_so_far(chat: ChatPage, model: OpenAIServer) -> None:
     model.script(in_three_steps())
     chat.send("Where do we go?")
     model.release()

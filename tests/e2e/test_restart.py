@@ -30,7 +30,7 @@ def page(browser: Browser, server: AppServer) -> Iterator[Page]:
     context.close()
 
 
-def test_what_was_kept_is_shown_as_interrupted_and_can_be_continued(
+def test_the_saved_text_is_shown_as_interrupted_and_can_be_continued(
     page: Page, server: AppServer
 ) -> None:
     chat = ChatPage(page, database=server.folder / "chat.db")

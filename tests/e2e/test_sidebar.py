@@ -178,7 +178,7 @@ def test_an_open_chat_shows_what_is_asked_in_it_elsewhere(
 
 
 @GO
-def test_who_goes_to_another_chat_while_a_new_one_begins_stays_there(
+def test_a_reader_who_opens_another_chat_while_a_new_one_begins_is_not_called_back(
     chat: ChatPage, sidebar: Sidebar, go: str
 ) -> None:
     ask(chat, "Here")
@@ -200,7 +200,7 @@ def test_who_goes_to_another_chat_while_a_new_one_begins_stays_there(
 
 
 @GO
-def test_who_goes_to_another_chat_while_one_is_deleted_stays_there(
+def test_a_reader_who_opens_another_chat_while_one_is_deleted_is_not_called_back(
     chat: ChatPage, sidebar: Sidebar, go: str
 ) -> None:
     ask(chat, "Here")
@@ -220,9 +220,7 @@ def test_who_goes_to_another_chat_while_one_is_deleted_stays_there(
     expect(chat.page).to_have_url(address)
 
 
-def test_an_answer_that_ends_before_the_readers_eyes_is_read(
-    chat: ChatPage, sidebar: Sidebar
-) -> None:
+def test_an_answer_that_ends_in_view_counts_as_read(chat: ChatPage, sidebar: Sidebar) -> None:
     ask(chat, "Seen", "Seen too")
 
     chat.page.reload()

@@ -85,7 +85,7 @@ def test_an_answer_waits_for_the_store_and_the_page_says_so_while_it_lasts(
     assert chat.stored()[1:] == [("assistant", words(120), "complete")]
 
 
-def test_a_stop_that_was_refused_can_be_wished_again_when_the_store_is_back(
+def test_a_refused_stop_can_be_repeated_when_the_store_is_back(
     chat: ChatPage, store: RedisServer
 ) -> None:
     chat.send("/demo tokens=2000 rate=20 words=1")
@@ -102,7 +102,7 @@ def test_a_stop_that_was_refused_can_be_wished_again_when_the_store_is_back(
     chat.has_status("stopped")
 
 
-def test_a_prompt_that_cannot_be_taken_stays_in_the_box_and_can_be_sent_when_the_store_is_back(
+def test_a_refused_prompt_stays_in_the_box_and_can_be_sent_when_the_store_is_back(
     chat: ChatPage, store: RedisServer
 ) -> None:
     prompt = "/demo tokens=5 rate=0 words=1"

@@ -188,7 +188,7 @@ def test_the_same_message_sent_to_two_servers_at_once_is_one_turn(
     assert rows(servers[0], f"SELECT count(*) FROM message {of_chat}") == [(2,)]
 
 
-def test_the_form_of_the_ai_sdk_is_the_same_turn_as_the_short_one(
+def test_a_prompt_in_the_ai_sdks_form_is_the_same_turn_as_in_the_short_form(
     servers: tuple[AppServer, AppServer], chat: str, visit: Visit
 ) -> None:
     here, elsewhere = servers
@@ -308,7 +308,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("what", BAD_BODIES)
-def test_a_bad_body_is_told_apart_and_nothing_is_written(
+def test_each_kind_of_bad_body_gets_its_own_error_and_nothing_is_written(
     embedded: AppServer, what: str, visit: Visit
 ) -> None:
     body, status, code = BAD_BODIES[what]

@@ -90,7 +90,7 @@ async def test_another_branch_is_shown(caller: Caller) -> None:
     assert changed.json()["activePath"] == ["q", first]
 
 
-async def test_the_open_stream_is_named_and_goes_with_the_chat(caller: Caller) -> None:
+async def test_the_open_stream_is_named_and_deleted_with_the_chat(caller: Caller) -> None:
     parts = [{"type": "text", "text": "/demo tokens=2 rate=0 pause=600@1"}]
     message = {"id": "q", "role": "user", "parts": parts}
     begun = await caller.ask("POST", "/api/chat?wait=0", {"id": "holiday", "message": message})
@@ -105,7 +105,7 @@ async def test_the_open_stream_is_named_and_goes_with_the_chat(caller: Caller) -
     assert code(await caller.ask("GET", "/api/chat?chatId=holiday")) == (404, "chat_not_found")
 
 
-async def test_a_change_with_a_title_that_is_refused_changes_nothing(caller: Caller) -> None:
+async def test_a_change_with_an_invalid_title_changes_nothing(caller: Caller) -> None:
     await ask(caller)
     await ask(caller, id="q2", messageId="q")
     before = (await caller.ask("GET", CHAT)).json()
@@ -153,7 +153,7 @@ async def test_a_chat_is_exported_as_a_file(caller: Caller) -> None:
         ("GET", f"{CHAT}/export?format=pdf", None, 400),
     ],
 )
-async def test_what_makes_no_sense_is_refused(
+async def test_a_request_that_makes_no_sense_is_refused(
     caller: Caller, method: str, path: str, body: object, status: int
 ) -> None:
     await ask(caller)

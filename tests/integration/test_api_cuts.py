@@ -26,7 +26,7 @@ def kept(received: bytes) -> tuple[int, bytes]:
     return (frame.offset_of(frames[-1]) if frames else 0), b"".join(frames)
 
 
-def test_cut_after_every_single_byte_and_resumed_it_is_the_whole(server: AppServer) -> None:
+def test_a_response_cut_after_any_byte_and_resumed_is_the_whole_stream(server: AppServer) -> None:
     with Caller(server) as caller:
         with caller.send(server, "/demo tokens=300 rate=60 words=1", chat="cut") as answer:
             whole = b"".join(answer)

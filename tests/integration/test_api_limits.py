@@ -138,7 +138,7 @@ async def test_a_chat_that_is_too_long_takes_no_more_prompts(tmp_path: Path) -> 
     assert elsewhere.status == 200
 
 
-async def test_a_reply_in_a_full_chat_can_be_continued_but_not_made_anew(tmp_path: Path) -> None:
+async def test_a_reply_in_a_full_chat_can_be_continued_but_not_regenerated(tmp_path: Path) -> None:
     async with limited(tmp_path, max_chat_messages=1) as caller:
         await caller.send("/demo tokens=5 rate=0 words=1 fail=2")
         body = {"id": "holiday", "trigger": "continue-message"}
@@ -150,7 +150,7 @@ async def test_a_reply_in_a_full_chat_can_be_continued_but_not_made_anew(tmp_pat
     assert refusal(anew) == (422, "chat_too_long")
 
 
-async def test_no_limit_is_no_limit(tmp_path: Path) -> None:
+async def test_limits_of_zero_limit_nothing(tmp_path: Path) -> None:
     none = {
         "max_prompts_per_minute": 0,
         "max_requests_per_minute": 0,
@@ -166,7 +166,7 @@ async def test_no_limit_is_no_limit(tmp_path: Path) -> None:
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_a_request_is_as_long_as_is_allowed(tmp_path: Path) -> None:
+async def test_a_request_may_be_as_long_as_the_limit(tmp_path: Path) -> None:
     async with limited(tmp_path, max_request_bytes=1000) as caller:
         earlier = {"id": "q0", "role": "user", "parts": [{"type": "text", "text": "x" * 1000}]}
         last = prompt(SHORT)["message"]
@@ -175,7 +175,9 @@ async def test_a_request_is_as_long_as_is_allowed(tmp_path: Path) -> None:
     assert refusal(refused) == (413, "prompt_too_large")
 
 
-async def test_a_page_of_an_allowed_origin_may_know_which_stream_it_reads(tmp_path: Path) -> None:
+async def test_a_page_of_an_allowed_origin_can_read_the_stream_id_and_the_heartbeat(
+    tmp_path: Path,
+) -> None:
     async with limited(tmp_path) as caller:
         answer = await caller.send(SHORT)
 
@@ -183,7 +185,7 @@ async def test_a_page_of_an_allowed_origin_may_know_which_stream_it_reads(tmp_pa
 
 
 @pytest.mark.parametrize("form", ["message", "messages"])
-async def test_a_body_full_of_what_is_no_part_costs_no_more_than_its_reading(
+async def test_a_body_full_of_invalid_parts_costs_no_more_than_reading_it(
     tmp_path: Path, form: str
 ) -> None:
     zeros = {"id": "q", "role": "user", "parts": [0] * 1_250_000}  # 3.75 MB
@@ -195,7 +197,7 @@ async def test_a_body_full_of_what_is_no_part_costs_no_more_than_its_reading(
     assert refusal(refused) == (422, "invalid_request")
 
 
-async def test_nobodys_body_is_not_read(tmp_path: Path) -> None:
+async def test_a_caller_is_refused_before_the_body_is_read(tmp_path: Path) -> None:
     async with limited(tmp_path, max_requests_per_minute=1) as caller:
         nobody = await before_the_body(caller, cookie="")
         in_time = await caller.ask("GET", "/api/chats")

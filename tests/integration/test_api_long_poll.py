@@ -68,7 +68,7 @@ def address(proxy: TcpProxy) -> str:
     return f"http://127.0.0.1:{proxy.port}"
 
 
-async def test_through_a_proxy_that_holds_every_body_back(
+async def test_polls_pass_through_a_proxy_that_holds_every_body_back(
     server: AppServer, client: httpx.AsyncClient
 ) -> None:
     async with BufferingProxy(port=server.port) as proxy:
@@ -82,7 +82,7 @@ async def test_through_a_proxy_that_holds_every_body_back(
     assert all(int(answer.headers["content-length"]) > 0 for answer in responses)
 
 
-async def test_through_a_proxy_that_cuts_every_response_after_a_second(
+async def test_polls_pass_through_a_proxy_that_cuts_every_response_after_a_second(
     server: AppServer, client: httpx.AsyncClient
 ) -> None:
     async with ImpatientProxy(port=server.port, patience=1) as proxy:

@@ -31,7 +31,7 @@ async def caller(app: ASGIApp) -> Caller:
     return await visitor(app)
 
 
-async def test_it_is_the_same_stream_in_less_than_half_of_the_bytes(caller: Caller) -> None:
+async def test_a_compressed_stream_is_the_same_in_less_than_half_the_bytes(caller: Caller) -> None:
     await caller.send("/demo tokens=400 rate=0 words=1")
 
     plain = await caller.ask("GET", PATH)
@@ -43,7 +43,7 @@ async def test_it_is_the_same_stream_in_less_than_half_of_the_bytes(caller: Call
     assert 2 * len(packed.body) < len(plain.body)
 
 
-async def test_an_event_can_be_read_as_soon_as_it_is_there(caller: Caller) -> None:
+async def test_a_compressed_event_can_be_read_as_soon_as_it_is_written(caller: Caller) -> None:
     await caller.send("/demo tokens=3 rate=0 words=1 pause=600@2", wait=0)
     headers = {"cookie": caller.cookie}
     unpack, data = zlib.decompressobj(31), b""

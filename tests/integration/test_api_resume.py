@@ -57,7 +57,7 @@ def last_id(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("route", [CHAT, STREAM])
-async def test_at_the_end_of_a_closed_stream_there_is_nothing_more(
+async def test_a_cursor_at_the_end_of_a_closed_stream_gets_nothing_more(
     caller: Caller, route: str
 ) -> None:
     whole = await caller.send(SHORT)
@@ -70,7 +70,7 @@ async def test_at_the_end_of_a_closed_stream_there_is_nothing_more(
     assert by_header.headers["x-stream-id"] == whole.headers["x-stream-id"]
 
 
-async def test_one_event_before_the_end_there_is_one_more(caller: Caller) -> None:
+async def test_a_cursor_one_event_before_the_end_gets_one_more(caller: Caller) -> None:
     whole = await caller.send(SHORT)
 
     rest = await caller.ask("GET", CHAT, last_event_id=str(int(last_id(whole.body)) - 1))
@@ -78,7 +78,9 @@ async def test_one_event_before_the_end_there_is_one_more(caller: Caller) -> Non
     assert rest.body == b"".join(frame.split(whole.body)[-2:])
 
 
-async def test_who_was_given_the_whole_message_is_told_that_nothing_follows(caller: Caller) -> None:
+async def test_a_client_that_got_the_stored_message_learns_that_nothing_follows(
+    caller: Caller,
+) -> None:
     await caller.send(SHORT)
 
     message = await caller.ask("GET", CHAT)
@@ -89,7 +91,7 @@ async def test_who_was_given_the_whole_message_is_told_that_nothing_follows(call
     assert (again.status, again.body) == (204, b"")
 
 
-async def test_who_was_given_the_whole_message_sees_the_next_answer_from_its_beginning(
+async def test_a_client_that_got_the_stored_message_sees_the_next_answer_from_its_start(
     caller: Caller,
 ) -> None:
     await caller.send(SHORT)
@@ -102,7 +104,7 @@ async def test_who_was_given_the_whole_message_sees_the_next_answer_from_its_beg
 
 
 @pytest.mark.parametrize("route", [CHAT, STREAM])
-async def test_a_cursor_from_another_stream_is_none_of_this_one(caller: Caller, route: str) -> None:
+async def test_a_cursor_from_another_stream_is_ignored(caller: Caller, route: str) -> None:
     first = (await caller.send(SHORT)).headers["x-stream-id"]
     second = await caller.send("/demo tokens=5 rate=0 words=1 pause=600@2", message="q", wait=0)
     async with request_live(caller, CHAT):

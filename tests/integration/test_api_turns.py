@@ -82,7 +82,7 @@ async def test_the_last_prompt_sent_once_more_under_its_id_is_the_same_turn(
 
 
 @pytest.mark.parametrize("texts", [(SHORT, OTHER), (SHORT, OTHER, THIRD, OTHER, SHORT)])
-async def test_an_edit_back_to_what_was_asked_before_shows_that_again(
+async def test_an_edit_back_to_an_earlier_text_shows_the_earlier_branch_again(
     caller: Caller, texts: tuple[str, ...]
 ) -> None:
     first = await sdk(caller, message(SHORT))
@@ -95,7 +95,7 @@ async def test_an_edit_back_to_what_was_asked_before_shows_that_again(
     assert await path(caller) == [("user", SHORT), ("assistant", "w1 w2 w3 ")]
 
 
-async def test_the_first_text_sent_once_more_without_being_an_edit_moves_nothing(
+async def test_the_first_prompt_sent_again_without_an_edit_changes_nothing(
     caller: Caller,
 ) -> None:
     first = await sdk(caller, message(SHORT))
@@ -107,7 +107,9 @@ async def test_the_first_text_sent_once_more_without_being_an_edit_moves_nothing
     assert await path(caller) == [("user", OTHER), ("assistant", "w1 w2 w3 w4 ")]
 
 
-async def test_an_edit_back_shows_what_is_being_answered(caller: Caller) -> None:
+async def test_an_edit_back_during_an_answer_shows_the_branch_being_answered(
+    caller: Caller,
+) -> None:
     await sdk(caller, message(SHORT))
     slow = "/demo tokens=2 rate=0 pause=600@1"
     await caller.ask(
@@ -133,7 +135,7 @@ async def test_a_client_that_makes_ids_names_the_prompt_it_edits(caller: Caller)
     assert (unknown.status, unknown.json()["code"]) == (422, "invalid_request")
 
 
-async def test_to_regenerate_makes_another_reply_to_the_same_prompt(caller: Caller) -> None:
+async def test_regenerating_makes_another_reply_to_the_same_prompt(caller: Caller) -> None:
     first = await sdk(caller, message(SHORT))
 
     second = await sdk(caller, message(SHORT), trigger="regenerate-message")
@@ -144,7 +146,7 @@ async def test_to_regenerate_makes_another_reply_to_the_same_prompt(caller: Call
 
 
 @pytest.mark.parametrize("form", ["short", "sdk"])
-async def test_to_continue_goes_on_with_the_same_message_and_replays_it_whole(
+async def test_continuing_extends_the_same_message_and_replays_it_whole(
     caller: Caller, form: str
 ) -> None:
     failed = await post(caller, message=message(CUT))
@@ -172,7 +174,7 @@ async def test_a_complete_reply_cannot_be_continued(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("trigger", ["regenerate-message", "continue-message"])
-async def test_a_chat_that_is_not_there_has_nothing_to_go_on_with(
+async def test_a_missing_chat_has_nothing_to_regenerate_or_continue(
     caller: Caller, trigger: str
 ) -> None:
     refused = await post(caller, trigger=trigger)
@@ -180,7 +182,7 @@ async def test_a_chat_that_is_not_there_has_nothing_to_go_on_with(
     assert (refused.status, refused.json()["code"]) == (404, "chat_not_found")
 
 
-async def test_while_one_thing_is_answered_another_is_refused(caller: Caller) -> None:
+async def test_a_chat_that_is_being_answered_refuses_anything_else(caller: Caller) -> None:
     await caller.send(SHORT, message="q")
     await caller.send("/demo tokens=2 rate=0 pause=600@1", message="q2", wait=0)
 

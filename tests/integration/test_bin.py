@@ -43,7 +43,7 @@ def emptied(here: ServerProcess, housekeeping: Housekeeping, *, after: timedelta
     )
 
 
-async def test_a_chat_is_removed_with_its_log_when_the_time_to_take_it_back_is_over(
+async def test_a_chat_is_removed_with_its_log_once_it_can_no_longer_be_restored(
     here: ServerProcess, database: Database, alice: Identity, bob: Identity
 ) -> None:
     stream = await here.ask(alice)
@@ -90,7 +90,7 @@ class Troubled(Housekeeping):
         return [gone, *await super().discarded_chats(before=before)]
 
 
-async def test_a_round_that_fails_is_told_and_the_next_one_removes(
+async def test_a_failed_round_is_logged_and_the_next_one_removes_the_chat(
     here: ServerProcess, database: Database, alice: Identity, caplog: pytest.LogCaptureFixture
 ) -> None:
     stream = await here.ask(alice)

@@ -87,7 +87,7 @@ async def test_the_parts_are_there_while_the_application_is_open(database_url: s
         services()
 
 
-async def test_the_start_says_what_answers(
+async def test_the_start_logs_which_model_answers(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = Settings(database_url=database_url)
@@ -99,9 +99,7 @@ async def test_the_start_says_what_answers(
     ]
 
 
-async def test_a_shutdown_keeps_what_there_is_of_an_answer(
-    database_url: str, database: Database
-) -> None:
+async def test_a_shutdown_keeps_the_answer_so_far(database_url: str, database: Database) -> None:
     async with open_services(Settings(database_url=database_url)) as opened:
         alice = (await opened.sessions.create_guest()).identity
         turn = await asked(opened, alice, "/demo tokens=5000 rate=100 words=1")
@@ -113,7 +111,7 @@ async def test_a_shutdown_keeps_what_there_is_of_an_answer(
     assert chat.open_stream is None
 
 
-async def test_what_a_predecessor_was_killed_over_is_closed_at_the_next_start(
+async def test_a_stream_left_open_by_a_killed_process_is_closed_at_the_next_start(
     database_url: str, database: Database, alice: Identity
 ) -> None:
     chats = ChatRepository(database)
@@ -145,7 +143,7 @@ async def test_an_answer_outlives_the_process_that_began_it(
     assert (reply.id, reply.status) == (turn.reply_id, "complete")
 
 
-async def test_a_store_that_is_away_does_not_keep_it_from_starting(
+async def test_a_store_that_is_away_does_not_prevent_the_start(
     own_redis: RedisServer, database_url: str
 ) -> None:
     settings = Settings(
@@ -196,7 +194,7 @@ async def test_a_real_model_answers_when_one_is_set(
     assert provider.requests[0].messages[0]["content"] == settings.system_prompt
 
 
-async def test_a_model_nobody_offers_stops_the_start(database_url: str) -> None:
+async def test_a_model_of_no_known_provider_stops_the_start(database_url: str) -> None:
     settings = Settings(database_url=database_url, chat_model="no-such-model")
 
     with pytest.raises(InvalidSettings, match="CHAT_MODEL"):

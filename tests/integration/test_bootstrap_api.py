@@ -72,7 +72,7 @@ async def test_a_stream_is_resumed_behind_the_cursor(caller: Caller, route: str)
     assert by_url.headers["x-stream-id"] == whole.headers["x-stream-id"]
 
 
-async def test_a_finished_answer_is_given_as_the_message_it_is(caller: Caller) -> None:
+async def test_a_finished_answer_is_returned_as_the_stored_message(caller: Caller) -> None:
     await caller.send(SHORT)
 
     answer = await caller.ask("GET", "/api/chat?chatId=holiday&after=")
@@ -85,7 +85,7 @@ async def test_a_finished_answer_is_given_as_the_message_it_is(caller: Caller) -
     assert (await caller.ask("GET", "/api/chat/holiday/stream")).status == 204
 
 
-async def test_in_a_chat_that_is_still_to_begin_nothing_is_open(caller: Caller) -> None:
+async def test_a_chat_that_does_not_exist_yet_has_no_open_stream(caller: Caller) -> None:
     assert (await caller.ask("GET", "/api/chat/unheard-of/stream")).status == 204
 
 
@@ -153,7 +153,7 @@ async def test_a_refusal_says_why(
     assert (answer.status, answer.json()["code"]) == (status, code)
 
 
-async def test_a_stranger_is_nobody(app: ASGIApp) -> None:
+async def test_a_made_up_session_is_refused(app: ASGIApp) -> None:
     answer = await Caller(app, cookie="session=made-up").send(SHORT)
 
     assert (answer.status, answer.json()["code"]) == (401, "not_authenticated")

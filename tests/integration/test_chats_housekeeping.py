@@ -72,7 +72,7 @@ async def test_a_stream_that_shows_signs_of_life_is_not_idle(
     assert [stream.stream_id for stream in found] == [dead]
 
 
-async def test_a_closed_stream_is_nobodys_business(
+async def test_a_closed_stream_is_neither_found_nor_closed_again(
     chats: ChatRepository, housekeeping: Housekeeping, alice: Identity
 ) -> None:
     stream_id = await ask(chats, alice)

@@ -110,7 +110,7 @@ async def test_an_excerpt_shows_where_it_was_said(chat_list: ChatList, alice: Id
 
 
 @pytest.mark.usefixtures("two")
-async def test_what_only_the_title_has_needs_no_excerpt(
+async def test_a_match_in_the_title_alone_needs_no_excerpt(
     chats: ChatRepository, chat_list: ChatList, alice: Identity
 ) -> None:
     await chats.rename(alice, SEA, title="Denmark")
@@ -204,7 +204,7 @@ async def test_an_answer_is_unread_from_its_end_until_it_is_seen(
     assert await unread(chats, alice) == []
 
 
-async def test_what_is_being_answered_is_not_unread_yet(
+async def test_a_chat_that_is_being_answered_is_not_unread_yet(
     chats: ChatRepository, alice: Identity
 ) -> None:
     await ask(chats, alice, SEA)
@@ -213,7 +213,7 @@ async def test_what_is_being_answered_is_not_unread_yet(
 
 
 @pytest.mark.usefixtures("two")
-async def test_a_chat_that_is_put_away_is_nowhere_until_it_is_taken_back(
+async def test_a_discarded_chat_appears_nowhere_until_it_is_restored(
     chats: ChatRepository, chat_list: ChatList, alice: Identity
 ) -> None:
     before = await chats.read_chat(alice, SEA)
@@ -238,7 +238,7 @@ async def test_a_chat_that_is_put_away_is_nowhere_until_it_is_taken_back(
     assert await chats.read_chat(alice, SEA) == before
 
 
-async def test_what_is_answered_in_a_chat_put_away_is_there_when_it_is_taken_back(
+async def test_an_answer_in_a_discarded_chat_is_there_when_it_is_restored(
     chats: ChatRepository, streams: StreamRepository, chat_list: ChatList, alice: Identity
 ) -> None:
     stream = await ask(chats, alice, SEA)
@@ -251,7 +251,7 @@ async def test_what_is_answered_in_a_chat_put_away_is_there_when_it_is_taken_bac
 
 
 @pytest.mark.usefixtures("two")
-async def test_what_was_put_away_is_known_to_the_housekeeping(
+async def test_the_housekeeping_knows_the_discarded_chats(
     database: Database, chats: ChatRepository, chat_list: ChatList, alice: Identity
 ) -> None:
     await chat_list.discard(alice, SEA)

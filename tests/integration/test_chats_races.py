@@ -79,7 +79,7 @@ async def test_different_prompts_at_once_are_one_turn_and_refusals(
             assert [message.id for message in chat.messages] == [winners[0].stream.prompt_id]
 
 
-async def test_asking_for_another_reply_at_once_is_one_stream(
+async def test_regenerating_a_reply_twice_at_once_is_one_stream(
     here: ChatRepository, there: ChatRepository, database: Database, alice: Identity
 ) -> None:
     producer, chat_id = StreamRepository(database), ChatId("chat")
@@ -105,7 +105,7 @@ async def test_asking_for_another_reply_at_once_is_one_stream(
             assert sorted(turn.created for turn in begun) == [False, False, False, True]
 
 
-async def test_going_on_with_a_reply_at_once_is_one_stream(
+async def test_continuing_a_reply_twice_at_once_is_one_stream(
     here: ChatRepository, there: ChatRepository, database: Database, alice: Identity
 ) -> None:
     producer, chat_id = StreamRepository(database), ChatId("chat")
@@ -161,7 +161,7 @@ async def test_claims_at_once_all_get_tokens_of_their_own(
     assert sorted(claim.fencing_token for claim in claims) == list(range(1, 21))
 
 
-async def test_of_producers_that_finish_at_once_only_the_newest_does(
+async def test_only_the_newest_of_two_producers_that_finish_at_once_succeeds(
     here: ChatRepository, database: Database, other_process: Database, alice: Identity
 ) -> None:
     old, new = StreamRepository(database), StreamRepository(other_process)
@@ -193,7 +193,7 @@ async def test_of_producers_that_finish_at_once_only_the_newest_does(
             assert [message.text for message in chat.messages] == ["Where to?", "new"]
 
 
-async def test_whoever_sees_the_stream_closed_sees_the_reply(
+async def test_a_reader_that_sees_the_stream_closed_sees_the_reply(
     here: ChatRepository, there: ChatRepository, database: Database, alice: Identity
 ) -> None:
     producer = StreamRepository(database)

@@ -133,7 +133,7 @@ def encoded(text: str) -> str:
         encoded("9999-12-31T23:59:59-14:00/key"),
     ],
 )
-async def test_what_is_no_cursor_of_the_list_is_refused(
+async def test_an_invalid_cursor_of_the_list_is_refused(
     chats: ChatRepository, alice: Identity, wrong: str
 ) -> None:
     with pytest.raises(InvalidRequest):
@@ -240,7 +240,7 @@ async def test_somebody_elses_stream_looks_as_if_it_did_not_exist(
     )
 
 
-async def test_two_users_have_chats_and_messages_of_the_same_id_unseen(
+async def test_two_users_can_use_the_same_ids_for_chats_and_messages(
     chats: ChatRepository, streams: StreamRepository, alice: Identity, bob: Identity
 ) -> None:
     await ask(chats, alice, text="Alice's")

@@ -110,7 +110,7 @@ async def test_after_a_takeover_the_old_producer_writes_nothing(
         ("interrupted", "interrupted", None),
     ],
 )
-async def test_the_end_of_a_stream_is_told_by_its_row_and_its_reply(
+async def test_the_end_of_a_stream_is_recorded_in_its_row_and_its_reply(
     chats: ChatRepository,
     streams: StreamRepository,
     alice: Identity,
@@ -186,7 +186,7 @@ async def test_finishing_twice_changes_nothing(
     assert await chats.read_chat(alice, CHAT) == before
 
 
-async def test_a_checkpoint_that_comes_behind_the_end_changes_nothing(
+async def test_a_checkpoint_that_comes_after_the_end_changes_nothing(
     streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     token = (await streams.claim(alice, stream_id)).fencing_token
@@ -239,7 +239,7 @@ async def test_a_stream_that_does_not_exist_is_not_found(
         )
 
 
-async def test_a_turn_taken_back_leaves_no_trace(
+async def test_a_withdrawn_turn_leaves_no_trace(
     chats: ChatRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     assert await chats.withdraw_turn(alice, CHAT, stream_id)
@@ -251,7 +251,7 @@ async def test_a_turn_taken_back_leaves_no_trace(
     assert again.created
 
 
-async def test_taking_a_turn_back_keeps_the_turns_before_it(
+async def test_withdrawing_a_turn_keeps_the_turns_before_it(
     chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     token = (await streams.claim(alice, stream_id)).fencing_token
@@ -268,7 +268,7 @@ async def test_taking_a_turn_back_keeps_the_turns_before_it(
 
 
 @pytest.mark.parametrize("what", ["prompt", "reply"])
-async def test_a_turn_that_was_asked_for_again_is_not_taken_back(
+async def test_a_turn_that_was_requested_again_is_not_withdrawn(
     chats: ChatRepository,
     streams: StreamRepository,
     alice: Identity,
@@ -296,7 +296,7 @@ async def test_a_turn_that_was_asked_for_again_is_not_taken_back(
     assert newest.id == stream_id
 
 
-async def test_a_turn_that_a_producer_has_taken_up_is_not_taken_back(
+async def test_a_turn_that_a_producer_has_claimed_is_not_withdrawn(
     chats: ChatRepository, streams: StreamRepository, alice: Identity, stream_id: StreamId
 ) -> None:
     await streams.claim(alice, stream_id)

@@ -103,7 +103,7 @@ def talk(chats: ChatRepository, streams: StreamRepository, alice: Identity) -> T
     return Talk(chats, streams, alice)
 
 
-async def test_a_prompt_follows_upon_the_newest_message(
+async def test_a_prompt_follows_the_newest_message(
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     reply = await talk.end(await talk.ask(FIRST), "one")
@@ -118,7 +118,7 @@ async def test_a_prompt_follows_upon_the_newest_message(
     assert await talk.path() == [FIRST, "one", SECOND]
 
 
-async def test_a_prompt_follows_upon_the_message_it_names(talk: Talk) -> None:
+async def test_a_prompt_follows_the_message_it_names(talk: Talk) -> None:
     reply = await talk.end(await talk.ask(FIRST), "one")
     await talk.end(await talk.ask(SECOND), "two")
 
@@ -128,7 +128,7 @@ async def test_a_prompt_follows_upon_the_message_it_names(talk: Talk) -> None:
     assert await talk.siblings(THIRD) == (SECOND, THIRD)
 
 
-async def test_a_prompt_may_begin_the_chat_anew(talk: Talk) -> None:
+async def test_a_prompt_can_start_the_chat_over(talk: Talk) -> None:
     await talk.end(await talk.ask(FIRST), "one")
 
     other = await talk.ask(SECOND, parent_id=None)
@@ -137,7 +137,7 @@ async def test_a_prompt_may_begin_the_chat_anew(talk: Talk) -> None:
     assert await talk.siblings(FIRST) == (FIRST, SECOND)
 
 
-async def test_a_prompt_after_one_that_was_never_answered_follows_upon_that(talk: Talk) -> None:
+async def test_a_prompt_can_follow_one_that_was_never_answered(talk: Talk) -> None:
     await talk.end(await talk.ask(FIRST), "", "failed")
 
     stream_id = await talk.ask(SECOND)
@@ -196,7 +196,7 @@ async def test_another_reply_stands_beside_the_one_before(
     assert await talk.path() == [FIRST, "another"]
 
 
-async def test_another_reply_in_the_middle_is_told_nothing_of_what_came_after(talk: Talk) -> None:
+async def test_a_regeneration_in_mid_chat_is_not_given_the_later_messages(talk: Talk) -> None:
     first = await talk.end(await talk.ask(FIRST), "one")
     await talk.end(await talk.ask(SECOND), "two")
 
@@ -215,7 +215,7 @@ async def test_another_reply_that_fails_without_a_word_leaves_the_one_before(tal
     assert await talk.path() == [FIRST, "one"]
 
 
-async def test_a_reply_that_failed_without_a_word_is_made_anew_by_its_id(talk: Talk) -> None:
+async def test_a_reply_that_failed_without_a_word_can_be_regenerated_by_its_id(talk: Talk) -> None:
     failed = await talk.end(await talk.ask(FIRST), "", "failed")
 
     await talk.end(await talk.again(failed), "one")
@@ -223,7 +223,7 @@ async def test_a_reply_that_failed_without_a_word_is_made_anew_by_its_id(talk: T
     assert await talk.path() == [FIRST, "one"]
 
 
-async def test_asking_again_for_what_is_being_made_is_the_same_stream(
+async def test_regenerating_again_while_the_reply_is_being_made_is_the_same_stream(
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     first = await talk.end(await talk.ask(FIRST), "one")
@@ -234,7 +234,7 @@ async def test_asking_again_for_what_is_being_made_is_the_same_stream(
         assert (begun.stream.id, begun.created) == (open_stream, False)
 
 
-async def test_nothing_else_begins_beside_an_open_stream(
+async def test_nothing_else_can_begin_while_a_stream_is_open(
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     stopped = await talk.end(await talk.ask(FIRST), "one", "stopped")
@@ -256,7 +256,9 @@ async def test_nothing_else_begins_beside_an_open_stream(
 
 
 @pytest.mark.parametrize("wrong", ["unheard-of", "\0"])
-async def test_there_is_no_other_reply_to_what_is_not_there(talk: Talk, wrong: str) -> None:
+async def test_a_missing_message_can_be_neither_regenerated_nor_continued(
+    talk: Talk, wrong: str
+) -> None:
     await talk.end(await talk.ask(FIRST), "one")
 
     with pytest.raises(InvalidRequest):
@@ -312,7 +314,7 @@ async def test_a_reply_that_was_too_long_goes_on(talk: Talk) -> None:
     assert await talk.path() == [FIRST, "To the sea."]
 
 
-async def test_a_complete_reply_and_one_the_chat_has_gone_on_from_are_not_continued(
+async def test_a_reply_that_is_complete_or_no_longer_last_cannot_be_continued(
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     stopped = await talk.end(await talk.ask(FIRST), "one", "stopped")
@@ -326,7 +328,7 @@ async def test_a_complete_reply_and_one_the_chat_has_gone_on_from_are_not_contin
     assert await chats.read_chat(alice, CHAT) == before
 
 
-async def test_where_there_is_no_reply_to_go_on_with_it_is_made_anew(talk: Talk) -> None:
+async def test_continuing_a_reply_that_has_no_text_regenerates_it(talk: Talk) -> None:
     failed = await talk.end(await talk.ask(FIRST), "", "failed")
 
     stream_id = await talk.go_on(failed)
@@ -365,7 +367,7 @@ async def test_a_continued_reply_is_never_less_than_before(
         ([{"type": "text", "text": "To"}], "", [{"type": "text", "text": "To"}]),
     ],
 )
-async def test_a_continued_reply_of_which_only_the_checkpoint_is_left_keeps_its_parts(
+async def test_a_continued_reply_with_only_its_checkpoint_left_keeps_its_parts(
     talk: Talk,
     chats: ChatRepository,
     streams: StreamRepository,
@@ -390,7 +392,7 @@ async def test_a_continued_reply_of_which_only_the_checkpoint_is_left_keeps_its_
 # Withdrawing a turn
 
 
-async def test_a_continuation_taken_back_leaves_the_reply_as_it_was(
+async def test_a_withdrawn_continuation_leaves_the_reply_as_it_was(
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     await talk.end(await talk.ask(FIRST), "To the ", "stopped")
@@ -402,7 +404,7 @@ async def test_a_continuation_taken_back_leaves_the_reply_as_it_was(
     assert (after.messages, after.active_path) == (before.messages, before.active_path)
 
 
-async def test_a_prompt_taken_back_leaves_the_branch_as_it_was(
+async def test_a_withdrawn_prompt_leaves_the_branch_as_it_was(
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     await talk.end(await talk.ask(FIRST), "one")
@@ -419,7 +421,7 @@ async def test_a_prompt_taken_back_leaves_the_branch_as_it_was(
 # Which branch is shown
 
 
-async def test_a_branch_is_shown_to_its_newest_message(
+async def test_an_activated_branch_is_shown_down_to_its_newest_message(
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     await talk.end(await talk.ask(FIRST), "one")
@@ -435,7 +437,7 @@ async def test_a_branch_is_shown_to_its_newest_message(
 
 
 @pytest.mark.parametrize("wrong", ["unheard-of", "\0"])
-async def test_a_message_that_is_not_there_leads_to_no_branch(
+async def test_a_missing_message_cannot_be_activated(
     talk: Talk, chats: ChatRepository, alice: Identity, wrong: str
 ) -> None:
     await talk.end(await talk.ask(FIRST), "one")

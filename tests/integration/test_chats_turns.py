@@ -119,7 +119,7 @@ async def test_a_chat_that_is_being_answered_takes_no_other_prompt(
     assert await chats.read_chat(alice, CHAT) == before
 
 
-async def test_the_id_of_a_reply_is_no_prompt(
+async def test_the_id_of_a_reply_cannot_be_used_for_a_prompt(
     chats: ChatRepository, streams: StreamRepository, alice: Identity
 ) -> None:
     await finish(streams, alice, await ask(chats, alice, FIRST))

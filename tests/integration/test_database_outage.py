@@ -91,7 +91,7 @@ async def test_a_postgresql_that_is_away_is_an_outage_until_it_is_back(
         await answers(database, at_once=10)
 
 
-async def test_connections_that_are_dead_and_do_not_say_so_are_replaced_before_they_are_used(
+async def test_silently_dead_connections_are_replaced_before_they_are_used(
     own_postgres: PostgresServer,
 ) -> None:
     async with TcpProxy(port=own_postgres.port) as proxy:
@@ -157,7 +157,9 @@ async def test_a_connection_that_is_lost_in_mid_transaction_is_an_outage(
     await write(database)
 
 
-async def test_whoever_waits_for_a_commit_can_be_cancelled(own_postgres: PostgresServer) -> None:
+async def test_a_caller_that_waits_for_a_commit_can_be_cancelled(
+    own_postgres: PostgresServer,
+) -> None:
     async with TcpProxy(port=own_postgres.port) as proxy:
         url = await run_sync(partial(own_postgres.create_database, port=proxy.port))
         async with open_database(url, patience=timedelta(hours=1)) as database:
@@ -187,7 +189,7 @@ async def test_rows_that_a_lost_connection_has_locked_are_free_again(
                 break
 
 
-async def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(
+async def test_a_server_that_became_read_only_is_an_outage_until_it_accepts_writes_again(
     own_postgres: PostgresServer,
 ) -> None:
     url = await run_sync(own_postgres.create_database)
@@ -204,7 +206,7 @@ async def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_d
         await sessions.create_guest()
 
 
-async def test_a_database_that_is_silent_is_closed_all_the_same(
+async def test_a_silent_database_can_still_be_closed(
     own_postgres: PostgresServer,
 ) -> None:
     url = await run_sync(own_postgres.create_database)

@@ -40,7 +40,7 @@ def pair(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[AppServer, Ap
 
 
 @pytest.mark.timeout(120)
-def test_the_other_server_goes_on_as_soon_as_after_any_kill(
+def test_a_kill_after_an_empty_restart_of_redis_is_taken_over_from_the_queue(
     pair: tuple[AppServer, AppServer], own_redis: RedisServer, visit: Visit
 ) -> None:
     a, b = pair
@@ -105,7 +105,7 @@ async def test_an_answer_that_has_ended_is_not_begun_again(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_an_answer_under_way_that_becomes_due_is_not_begun_again(
+async def test_an_answer_in_progress_that_becomes_due_in_the_queue_is_not_begun_again(
     own_redis: RedisServer, database: Database, alice: Identity
 ) -> None:
     model = ScriptedLLM()

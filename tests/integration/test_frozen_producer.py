@@ -23,7 +23,7 @@ def pair(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[AppServer, Ap
 
 
 @pytest.mark.timeout(150)
-def test_nothing_it_writes_after_the_takeover_lands(
+def test_nothing_a_frozen_producer_writes_after_the_takeover_lands(
     pair: tuple[AppServer, AppServer], own_redis: RedisServer, visit: Visit
 ) -> None:
     a, b = pair

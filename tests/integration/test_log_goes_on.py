@@ -69,7 +69,7 @@ def text(data: bytes) -> str:
     return "".join(frame.decode(piece)[1]["delta"] for piece in frame.split(data))
 
 
-async def test_the_writer_goes_on_after_an_error_nobody_has_foreseen(
+async def test_the_writer_survives_an_unforeseen_error(
     log: StreamLog, engine: FailingEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     producer = await log.open(STREAM, token=1)
@@ -83,7 +83,7 @@ async def test_the_writer_goes_on_after_an_error_nobody_has_foreseen(
 
 
 @pytest.mark.parametrize("call", ["next", "run"])
-async def test_the_feed_goes_on_after_an_error_nobody_has_foreseen(
+async def test_the_feed_survives_an_unforeseen_error(
     log: StreamLog,
     elsewhere: StreamLog,
     engine: FailingEngine,
@@ -113,7 +113,7 @@ async def test_the_feed_goes_on_after_an_error_nobody_has_foreseen(
 
 
 @pytest.mark.parametrize("owner", [True, False])
-async def test_a_producer_asks_until_it_knows_whose_the_lost_stream_is(
+async def test_a_producer_asks_until_it_knows_who_owns_the_lost_stream(
     log: StreamLog, elsewhere: StreamLog, client: redis.Redis, owner: bool
 ) -> None:
     asked: list[bool] = []
@@ -139,7 +139,7 @@ async def test_a_producer_asks_until_it_knows_whose_the_lost_stream_is(
     assert text(await everything(elsewhere)) == "one two"
 
 
-async def test_a_store_that_says_nothing_any_more_is_connected_to_anew(
+async def test_the_log_reconnects_to_a_store_that_has_fallen_silent(
     own_redis: RedisServer, elsewhere: StreamLog, client: redis.Redis
 ) -> None:
     async with TcpProxy(port=own_redis.port) as proxy:
@@ -167,7 +167,7 @@ async def subscribers(client: redis.Redis) -> set[str]:
     return {known["id"] for known in await client.client_list(_type="pubsub")}
 
 
-async def test_a_store_that_freezes_before_it_was_subscribed_to_is_waited_for_only_so_long(
+async def test_the_wait_for_a_store_that_freezes_before_the_subscription_is_bounded(
     own_redis: RedisServer, elsewhere: StreamLog
 ) -> None:
     producer = await elsewhere.open(STREAM, token=1)

@@ -164,7 +164,7 @@ def rows(url: str, query: str) -> list[tuple[object, ...]]:
     return asyncio.run(read())
 
 
-def test_chats_from_before_the_tree_are_the_lines_they_were(empty_url: str) -> None:
+def test_chats_from_before_the_tree_become_a_single_branch(empty_url: str) -> None:
     upgraded = alembic(empty_url, "upgrade", "0001")
     assert upgraded.returncode == 0, upgraded.stderr
     now = "'2026-01-01 00:00:00'"

@@ -51,7 +51,7 @@ async def test_a_silence_longer_than_its_time_out_cuts_nobody_off(
     assert streaming.tries == 1  # a comment every two seconds keeps nginx from timing out
 
 
-async def test_who_is_cut_by_a_time_out_shorter_than_the_silence_goes_on_behind_the_cut(
+async def test_a_viewer_cut_by_a_timeout_shorter_than_the_silence_resumes_after_the_cut(
     server: AppServer, http: httpx.AsyncClient
 ) -> None:
     sooner_than_a_heartbeat = {"proxy_read_timeout 30s;": "proxy_read_timeout 1s;"}

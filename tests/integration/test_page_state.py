@@ -51,7 +51,7 @@ async def asked(visit: PageVisit, message_id: str) -> ConversationState:
     return conversation
 
 
-async def test_a_chat_that_cannot_be_read_anew_stays_and_says_so(
+async def test_a_chat_that_cannot_be_reloaded_stays_and_says_so(
     visit: PageVisit, blind: Services
 ) -> None:
     conversation = await asked(visit, "holiday")
@@ -67,7 +67,7 @@ async def test_a_chat_that_cannot_be_read_anew_stays_and_says_so(
     assert conversation.send_trouble.code == ""
 
 
-async def test_a_chat_that_was_never_read_is_the_one_that_is_tried_again(
+async def test_a_retry_opens_the_chat_that_could_not_be_read(
     visit: PageVisit, blind: Services
 ) -> None:
     conversation = await asked(visit, "holiday")
@@ -84,7 +84,7 @@ async def test_a_chat_that_was_never_read_is_the_one_that_is_tried_again(
     assert conversation.view == "chat"
 
 
-async def test_a_wish_of_somebody_unknown_counts_as_refused(visit: PageVisit) -> None:
+async def test_a_stop_without_a_session_counts_as_refused(visit: PageVisit) -> None:
     conversation = await asked(visit, "holiday")
     refused = conversation.refusals
     replace(visit, _cookie="").go("/chat/holiday")
@@ -132,7 +132,7 @@ async def test_a_prompt_for_a_chat_that_was_deleted_does_not_bring_it_back(
         await opened.chats.read_chat(visit.identity, ChatId("holiday"))
 
 
-async def test_a_chat_that_is_gone_for_good_is_not_offered_and_not_taken_back(
+async def test_a_permanently_deleted_chat_is_neither_offered_nor_restored(
     visit: PageVisit, opened: Services
 ) -> None:
     await asked(visit, "holiday")
@@ -150,9 +150,7 @@ async def test_a_chat_that_is_gone_for_good_is_not_offered_and_not_taken_back(
     assert sidebar.discarded_id == ""
 
 
-async def test_what_is_asked_of_the_list_counts_as_a_request(
-    visit: PageVisit, opened: Services
-) -> None:
+async def test_operations_on_the_list_count_as_requests(visit: PageVisit, opened: Services) -> None:
     sidebar = await visit.state(SidebarState)
     limits = RateLimits(prompts=0, requests=1, guests=0)
     async with open_rates("memory://", limits, prefix="few") as few:

@@ -350,7 +350,7 @@ def drop_post(caller: Caller, server: AppServer, chat: str, *, after: float) -> 
             connection.recv(1)
 
 
-def test_a_get_beside_the_end_is_never_an_empty_answer(pair: Pair, caller: Caller) -> None:
+def test_a_get_at_the_moment_of_the_end_is_never_empty(pair: Pair, caller: Caller) -> None:
     a, b = pair
     with ThreadPoolExecutor(4) as pool:
         for number in range(20):

@@ -40,7 +40,7 @@ async def processes(request: pytest.FixtureRequest) -> AsyncGenerator[tuple[Rate
             )
 
 
-async def test_what_is_too_much_is_refused_in_every_process(
+async def test_a_request_over_the_limit_is_refused_in_every_process(
     processes: tuple[Rates, Rates],
 ) -> None:
     here, elsewhere = processes
@@ -54,7 +54,9 @@ async def test_what_is_too_much_is_refused_in_every_process(
         assert timedelta(0) < refused.value.retry_after <= timedelta(minutes=2)
 
 
-async def test_everybody_is_counted_alone_and_each_kind_too(processes: tuple[Rates, Rates]) -> None:
+async def test_each_user_and_each_kind_is_counted_separately(
+    processes: tuple[Rates, Rates],
+) -> None:
     here, _ = processes
     for _ in range(3):
         await here.prompt(ALICE)
@@ -68,13 +70,13 @@ async def test_everybody_is_counted_alone_and_each_kind_too(processes: tuple[Rat
     await here.guest("127.0.0.2")
 
 
-async def test_nothing_is_counted_that_has_no_limit() -> None:
+async def test_nothing_without_a_limit_is_counted() -> None:
     async with open_rates("memory://", RateLimits(), prefix="test") as rates:
         for _ in range(1000):
             await rates.prompt(ALICE)
 
 
-async def test_many_at_once_are_counted_each(processes: tuple[Rates, Rates]) -> None:
+async def test_requests_at_once_are_all_counted(processes: tuple[Rates, Rates]) -> None:
     here, elsewhere = processes
     refused: list[RateLimited] = []
 
@@ -165,7 +167,7 @@ class HeldStorage(MemoryStorage):
         return await super().acquire_sliding_window_entry(key, limit, expiry, amount)
 
 
-async def test_who_would_wait_too_long_to_be_counted_is_refused_alone() -> None:
+async def test_only_requests_that_would_wait_too_long_to_be_counted_are_refused() -> None:
     storage = HeldStorage()
     rates = Rates(storage, RateLimits(requests=100), patience=TOO_LONG, queuing=0.01)
     refused: list[RateLimited] = []

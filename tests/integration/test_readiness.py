@@ -16,7 +16,9 @@ pytestmark = pytest.mark.anyio
 READY = "/api/ready"
 
 
-async def test_it_can_while_its_store_answers(tmp_path: Path, own_redis: RedisServer) -> None:
+async def test_a_server_is_ready_while_its_store_answers(
+    tmp_path: Path, own_redis: RedisServer
+) -> None:
     settings = Settings(redis_url=own_redis.url, database_url=f"sqlite:///{tmp_path / 'chat.db'}")
     async with in_process_api(settings) as app:
         anybody = Caller(app)
@@ -34,7 +36,7 @@ async def test_it_can_while_its_store_answers(tmp_path: Path, own_redis: RedisSe
     assert after.body == b""
 
 
-async def test_it_cannot_once_it_goes_away(tmp_path: Path) -> None:
+async def test_a_server_that_shuts_down_is_not_ready(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'chat.db'}")
     async with in_process_api(settings) as app:
         await services().generations.leave()

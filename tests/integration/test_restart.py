@@ -13,7 +13,7 @@ KEPT = "SELECT checkpoint FROM stream WHERE checkpoint LIKE '%w9 %'"
 
 
 @pytest.mark.timeout(120)
-def test_its_answer_is_interrupted_from_the_first_moment_on_and_can_be_continued(
+def test_a_killed_servers_answer_is_interrupted_at_the_next_start_and_can_be_continued(
     tmp_path: Path,
 ) -> None:
     server = AppServer(folder=tmp_path, settings={"CHECKPOINT_INTERVAL": "0.1"})

@@ -116,7 +116,7 @@ async def test_redis_restarted_empty_while_nobody_writes(
     await story.ends_exactly()
 
 
-async def test_redis_restarted_with_what_it_had_some_events_before(
+async def test_redis_restarted_with_a_copy_some_events_old(
     story: Story, own_redis: RedisServer, client: redis.Redis
 ) -> None:
     await client.save()

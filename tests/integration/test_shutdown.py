@@ -16,7 +16,7 @@ from tests.support.redis_server import RedisServer, running_redis
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_breaks_the_answer_off_keeps_it_and_is_gone_within_seconds(
+def test_a_shutdown_breaks_the_answer_off_keeps_it_and_takes_only_seconds(
     tmp_path: Path, visit: Visit, number: signal.Signals
 ) -> None:
     server = AppServer(folder=tmp_path)
@@ -54,7 +54,7 @@ def test_another_server_goes_on_with_the_answer(
 
 
 @pytest.mark.parametrize("frozen", ["Redis", "PostgreSQL"])
-def test_it_ends_although_what_it_writes_to_stands_still(
+def test_a_server_shuts_down_even_while_its_store_or_database_is_frozen(
     tmp_path: Path, visit: Visit, frozen: str
 ) -> None:
     with running_redis() as redis_server, postgres_server() as postgres:

@@ -176,7 +176,7 @@ async def test_a_generation_under_way_is_not_begun_a_second_time(
     assert len(model.prompts) == 1
 
 
-async def test_a_turn_nobody_takes_up_is_closed_with_what_was_kept_of_it(
+async def test_a_turn_that_no_producer_claims_is_closed_with_its_saved_text(
     app: App, model: ScriptedLLM, clock: Clock, alice: Identity
 ) -> None:
     stream_id = await app.here.ask(alice)
@@ -253,7 +253,7 @@ async def test_a_sign_of_life_after_it_was_scheduled_keeps_a_stream_open(
     assert (await app.here.chat(alice)).open_stream is not None
 
 
-async def test_nothing_is_closed_while_the_queue_is_away_and_then_all_get_their_time_again(
+async def test_nothing_is_closed_while_the_queue_is_away_and_every_wait_starts_over(
     app: App, clock: Clock, alice: Identity
 ) -> None:
     await app.here.ask(alice)
@@ -294,7 +294,7 @@ async def test_the_log_of_a_stream_given_up_is_closed_when_the_queue_is_back(
     assert (await app.here.log.state(stream_id)).outcome == Outcome(kind="interrupted")
 
 
-async def test_what_a_process_left_behind_is_closed_when_its_log_is_gone_too(
+async def test_a_stream_that_a_process_left_behind_is_closed_as_interrupted(
     app: App, alice: Identity
 ) -> None:
     await app.here.ask(alice)
@@ -368,7 +368,7 @@ class Fails(Housekeeping):
         return await super().open_streams(idle_since=idle_since)
 
 
-async def test_a_round_that_fails_is_told_to_the_operator_and_the_next_one_comes(
+async def test_a_failed_round_is_logged_and_the_next_one_follows(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     housekeeping = Fails(app.here.database, failures=2)

@@ -156,7 +156,7 @@ def test_a_failure_ends_as_an_error_with_its_text(
         assert "error" in each.chunks
 
 
-def test_a_reply_is_made_anew_in_the_place_of_the_old_one(
+def test_a_regenerated_reply_takes_the_place_of_the_old_one(
     servers: Servers, visit: Visit, chat: str, model: OpenAIServer
 ) -> None:
     here, elsewhere = servers
@@ -238,7 +238,7 @@ def test_a_stopped_reply_goes_on_as_the_same_message(
     assert stored(here, chat) == [(reply, f"{FIRST}, then more.")]
 
 
-def test_what_cannot_go_on_is_an_error_that_says_why(
+def test_continuing_a_complete_reply_is_an_error_that_says_why(
     servers: Servers, visit: Visit, model: OpenAIServer
 ) -> None:
     model.script(answer("Done."))
@@ -270,7 +270,7 @@ def test_a_refused_prompt_is_an_error_with_the_servers_words(
     assert "turn_in_progress" in (second.error or "")
 
 
-def test_a_stop_ends_the_answer_for_every_page_and_keeps_what_there_was(
+def test_a_stop_ends_the_answer_for_every_page_and_keeps_the_text_so_far(
     servers: Servers, visit: Visit, chat: str, model: OpenAIServer, caller: Caller
 ) -> None:
     here, elsewhere = servers

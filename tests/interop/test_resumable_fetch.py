@@ -71,7 +71,7 @@ def test_a_reset_before_the_first_event_and_one_in_the_replay_are_invisible_too(
     assert page.texts == ["Go on", TEXT]
 
 
-def test_without_it_the_first_reset_is_an_error(
+def test_without_the_resumable_fetch_the_first_reset_is_an_error(
     proxy: TcpProxy, visit: Visit, model: OpenAIServer
 ) -> None:
     model.script(IN_PIECES)

@@ -124,7 +124,7 @@ def test_a_page_with_nothing_to_resume_is_ready(
     assert len(model.requests) == 1
 
 
-def test_a_page_of_a_chat_that_is_still_to_begin_is_ready(
+def test_a_page_of_a_chat_that_does_not_exist_yet_is_ready(
     servers: tuple[AppServer, AppServer], open_tab: OpenTab
 ) -> None:
     tab = open_tab(servers[0].api)

@@ -37,7 +37,7 @@ def test_only_errors_that_exist_have_a_status() -> None:
     assert set(STATUS) == set(ALL) - BRANCHES
 
 
-def test_every_code_is_of_one_error_alone_and_in_snake_case() -> None:
+def test_every_code_belongs_to_one_error_and_is_in_snake_case() -> None:
     codes = [kind.code for kind in (errors.ChatAppError, *ALL)]
 
     assert len(set(codes)) == len(codes)
@@ -111,7 +111,7 @@ async def test_an_error_is_answered_in_the_one_shape(what: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_error_nobody_thought_of_tells_the_operator_and_not_the_caller(
+async def test_an_unforeseen_error_is_logged_and_not_shown_to_the_caller(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     api = FastAPI()
@@ -141,7 +141,7 @@ async def test_an_error_nobody_thought_of_tells_the_operator_and_not_the_caller(
 
 
 @pytest.mark.anyio
-async def test_a_request_that_cannot_be_read_is_answered_with_the_place() -> None:
+async def test_a_request_that_cannot_be_read_is_answered_with_the_place_of_the_error() -> None:
     api = FastAPI()
     add_error_handlers(api)
 

@@ -82,7 +82,7 @@ def test_latency_counts_from_the_due_time_and_only_within_the_window() -> None:
 @pytest.mark.parametrize(
     "text", [stamp(1, mark=due_mark(5)) + stamp(3, mark=due_mark(5)), "001@003@"]
 )
-def test_what_is_kept_for_later_is_counted_the_same(text: str) -> None:
+def test_deltas_kept_for_later_are_counted_the_same(text: str) -> None:
     counted = Tally(None)
 
     counted.take(text.encode(), now=9)

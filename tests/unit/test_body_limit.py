@@ -70,7 +70,7 @@ async def test_a_body_that_gets_too_long_is_refused_as_soon_as_it_is(
     assert body == {"code": "prompt_too_large", "message": "a request has at most 10 bytes"}
 
 
-async def test_what_is_not_of_the_api_is_not_limited(api: FastAPI) -> None:
+async def test_requests_outside_the_api_are_not_limited(api: FastAPI) -> None:
     async with request(api, "/upload", headers={"content-length": "11"}) as exchange:
         exchange.send(b"x" * 11)
 

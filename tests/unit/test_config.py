@@ -52,7 +52,7 @@ def test_nothing_has_to_be_set() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
 )
-def test_a_value_that_cannot_work_is_refused_by_the_name_of_its_variable(
+def test_an_invalid_value_is_refused_with_the_name_of_its_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -63,7 +63,7 @@ def test_a_value_that_cannot_work_is_refused_by_the_name_of_its_variable(
     assert "Value error" not in str(refused.value)
 
 
-def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_settings_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, values in WRONG.items():
         monkeypatch.setenv(name, values[0])
 
@@ -190,7 +190,7 @@ def test_a_key_is_not_shown() -> None:
         ("openai/a", "openai/b, openai/a,,openai/c", ("openai/a", "openai/b", "openai/c")),
     ],
 )
-def test_the_default_model_is_offered_first_and_each_once(
+def test_the_default_model_is_offered_first_and_each_model_once(
     default: str, others: str, offered: tuple[str, ...]
 ) -> None:
     settings = Settings.model_validate({"chat_model": default, "chat_models": others})

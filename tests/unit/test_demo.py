@@ -141,7 +141,7 @@ async def test_a_prefix_longer_than_the_answer_finishes_at_once(message: str) ->
     assert isinstance(items[0], Finish)
 
 
-async def test_a_prefix_of_another_text_is_taken_for_its_length() -> None:
+async def test_only_the_length_of_a_foreign_prefix_counts() -> None:
     whole = text_of(await collect(prompt("Hello")))
 
     rest = text_of(await collect(prompt("Hello", prefix="x" * 100)))
@@ -164,7 +164,7 @@ async def test_late_deltas_are_caught_up_with_and_delay_no_other() -> None:
     assert times[-1] == pytest.approx(10.0, abs=0.06)
 
 
-async def test_nobody_waits_for_a_delta_that_is_overdue() -> None:
+async def test_an_overdue_delta_is_sent_without_a_wait() -> None:
     clock = SteppedClock()
 
     async with aclosing(demo(clock).stream(prompt("/demo tokens=60 rate=10 words=1"))) as stream:

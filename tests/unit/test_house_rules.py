@@ -139,7 +139,7 @@ def test_no_test_is_skipped_or_expected_to_fail() -> None:
     assert offences(modules(TESTS), skips) == []
 
 
-def test_no_module_is_longer_than_can_be_taken_in() -> None:
+def test_no_module_is_too_long() -> None:
     lengths = {name(path): len(path.read_text().splitlines()) for path in modules(APP)}
 
     assert {path: length for path, length in lengths.items() if length > MAX_LINES} == {}
@@ -153,7 +153,7 @@ def test_no_module_is_longer_than_can_be_taken_in() -> None:
         ("chat_app/chats/streams.py", "StreamRepository"),
     ],
 )
-def test_every_query_is_made_on_somebodys_behalf(module: str, kind: str) -> None:
+def test_every_query_is_made_for_an_identity(module: str, kind: str) -> None:
     (repository,) = [
         node
         for node in tree(ROOT / module).body
@@ -201,7 +201,7 @@ def test_nothing_is_printed() -> None:
     assert offences(modules(APP), prints) == []
 
 
-def test_whoever_catches_everything_logs_it_with_its_traceback_or_hands_it_on() -> None:
+def test_every_catch_all_logs_the_traceback_or_passes_the_exception_on() -> None:
     def swallows(node: ast.AST) -> bool:
         return handles_anything(node) and not tells_of_it(node)
 

@@ -57,7 +57,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("what", REFUSED)
-async def test_what_another_sites_page_sends_is_refused_before_anything_happens(
+async def test_a_write_from_another_sites_page_is_refused_before_anything_happens(
     app: ASGIApp, reached: list[str], what: str, method: str
 ) -> None:
     status, body = await ask(app, REFUSED[what], method=method)
@@ -82,7 +82,7 @@ PASSED = {
 
 
 @pytest.mark.parametrize("what", PASSED)
-async def test_what_its_own_and_allowed_pages_and_no_page_send_is_passed_on(
+async def test_a_write_from_an_own_page_an_allowed_page_or_no_page_is_passed_on(
     app: ASGIApp, reached: list[str], what: str
 ) -> None:
     status, _ = await ask(app, PASSED[what])
@@ -96,7 +96,7 @@ async def test_reading_is_left_to_the_browsers_own_rules(app: ASGIApp, method: s
     assert (await ask(app, FOREIGN, method=method))[0] == 200
 
 
-async def test_what_is_not_of_the_api_is_passed_on(app: ASGIApp) -> None:
+async def test_a_request_outside_the_api_is_passed_on(app: ASGIApp) -> None:
     assert (await ask(app, FOREIGN, path="/upload"))[0] == 200
 
 

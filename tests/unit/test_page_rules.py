@@ -134,7 +134,7 @@ def test_an_answer_under_way_is_shown_last_and_followed() -> None:
     ]
 
 
-def test_a_partial_that_goes_on_is_shown_once() -> None:
+def test_a_partial_reply_that_is_being_continued_is_shown_once() -> None:
     open_stream = stream(None)
 
     shown = shown_messages(chat(open_stream, ASKED, STOPPED), open_stream)
@@ -186,7 +186,7 @@ def test_every_code_has_a_cause_and_a_remedy(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", TOLD)
-def test_what_happens_to_readers_has_words_of_its_own(code: str) -> None:
+def test_every_code_that_a_reader_can_see_has_its_own_text(code: str) -> None:
     assert explain(code).cause != explain("never_heard_of").cause
 
 
@@ -210,7 +210,7 @@ def line(chat_id: str, minute: int) -> ListedChat:
     )
 
 
-def test_pages_of_the_list_fit_behind_a_first_one_that_was_read_anew() -> None:
+def test_known_pages_of_the_list_follow_a_reloaded_first_page() -> None:
     known = [line("c", 3), line("b", 2), line("a", 1), line("pinned since", 0)]
     first = [line("new", 9), line("a", 8), line("c", 3)]
 

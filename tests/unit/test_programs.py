@@ -45,7 +45,7 @@ def test_the_highest_version_of_a_well_known_folder_is_taken(tmp_path: Path) -> 
     assert found == tmp_path / "17" / "bin" / "server"
 
 
-def test_any_of_its_names_will_do(tmp_path: Path) -> None:
+def test_a_program_is_found_under_any_of_its_names(tmp_path: Path) -> None:
     other = executable(tmp_path, "other-server")
     executable(tmp_path, "init")
 
@@ -55,7 +55,9 @@ def test_any_of_its_names_will_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("says", "status"), [("install the snap first", 1), ("Chromium 130.0 snap", 0)]
 )
-def test_one_that_cannot_be_used_is_passed_over(tmp_path: Path, says: str, status: int) -> None:
+def test_a_program_that_cannot_be_used_is_passed_over(
+    tmp_path: Path, says: str, status: int
+) -> None:
     executable(tmp_path / "first", "server", says=says, status=status)
     executable(tmp_path / "first", "init")
     usable = executable(tmp_path / "second", "server")
@@ -66,7 +68,7 @@ def test_one_that_cannot_be_used_is_passed_over(tmp_path: Path, says: str, statu
     assert found == usable
 
 
-def test_one_without_its_companion_is_passed_over(tmp_path: Path) -> None:
+def test_a_program_without_its_companion_is_passed_over(tmp_path: Path) -> None:
     executable(tmp_path, "server")
 
     with pytest.raises(ProgramMissing):

@@ -100,7 +100,7 @@ def test_a_finished_reply_may_have_failed() -> None:
     assert reply.outcome == Outcome(kind="failed", code="provider_throttled")
 
 
-def test_each_delta_is_the_work_of_the_newest_producer_that_told_of_itself() -> None:
+def test_each_delta_is_attributed_to_the_newest_producer_announced_before_it() -> None:
     reply = Reply()
     reply.fold({"type": "start", "messageId": "r", "messageMetadata": {"takeovers": 0}})
     reply.fold({"type": "text-start", "id": "1"})

@@ -32,7 +32,7 @@ def test_both_forms_hold_the_same_prompt() -> None:
     assert short.prompt == long.prompt == Prompt(id="q", text="Where to?", edited_id=None)
 
 
-def test_what_was_said_before_can_be_anything() -> None:
+def test_earlier_messages_can_be_anything() -> None:
     earlier = [
         {"id": "?", "role": "system"},
         {"role": "assistant", "parts": [TOOL, FILE]},
@@ -65,7 +65,7 @@ def test_a_reply_sent_as_the_last_message_is_to_be_continued() -> None:
     assert read(messages=[QUESTION, REPLY]).reply_id == "r"
 
 
-def test_to_regenerate_or_continue_needs_no_message() -> None:
+def test_regenerating_and_continuing_need_no_message() -> None:
     last = read(trigger="regenerate-message")
     one = read(trigger="regenerate-message", messageId="r", messages=[QUESTION])
     goes_on = read(trigger="continue-message", messageId="r")
@@ -90,12 +90,14 @@ def test_to_regenerate_or_continue_needs_no_message() -> None:
         ({"message": QUESTION, "messageId": "a/b"}, "messageId"),
     ],
 )
-def test_what_is_neither_is_refused_with_the_reason(body: dict[str, Any], reason: str) -> None:
+def test_a_request_in_neither_form_is_refused_with_the_reason(
+    body: dict[str, Any], reason: str
+) -> None:
     assert reason in why_not(**body)
 
 
 @pytest.mark.parametrize("part", [0, {"type": 0}, {"type": "text", "text": "x"}])
-def test_a_million_parts_are_one_complaint(part: object) -> None:
+def test_a_million_invalid_parts_cause_only_a_few_errors(part: object) -> None:
     message = {**QUESTION, "parts": [part] * 1_900_000}
 
     for body in ({"message": message}, {"messages": [message]}):

@@ -71,7 +71,7 @@ def test_a_message_knows_the_others_at_its_place() -> None:
     assert (second.place, second.places, second.before, second.after) == (2, 2, "first", "")
 
 
-def test_the_reply_that_is_being_made_has_its_place_too() -> None:
+def test_a_reply_in_progress_has_a_place_among_its_versions() -> None:
     _, live = show(PROMPT, FIRST, active="first", stream=open_stream("new"))
 
     assert live.live
@@ -95,11 +95,11 @@ def test_a_reply_that_is_being_continued_keeps_its_place_and_its_reasoning() -> 
         (message("long", "assistant", after="prompt", meta={"finish_reason": "length"}), True),
     ],
 )
-def test_what_ended_too_early_can_go_on(reply: Message, continuable: bool) -> None:
+def test_a_reply_that_ended_too_early_can_be_continued(reply: Message, continuable: bool) -> None:
     assert show(PROMPT, reply, active=reply.id)[-1].continuable is continuable
 
 
-def test_a_chat_that_went_on_leaves_a_stopped_reply_as_it_is() -> None:
+def test_a_stopped_reply_with_later_messages_cannot_be_continued() -> None:
     _, second, _ = show(PROMPT, SECOND, LATER, active="later")
 
     assert not second.continuable

@@ -92,7 +92,7 @@ async def test_reasoning_is_kept_apart_from_the_text(
         ("something_new", "other"),
     ],
 )
-async def test_every_finish_reason_has_a_name_of_ours(
+async def test_every_finish_reason_is_mapped_to_one_of_ours(
     server: OpenAIServer, model: LiteLLMModel, theirs: str, ours: str
 ) -> None:
     server.script(Reply(body=(ROLE, *texts("x"), *ending(theirs))))

@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
         (529, None, ProviderUnavailable),
     ],
 )
-async def test_a_refused_request_is_one_error_of_ours_and_is_not_retried(
+async def test_a_refused_request_becomes_one_of_our_errors_and_is_not_retried(
     server: OpenAIServer,
     model: LiteLLMModel,
     status: int,
@@ -74,7 +74,7 @@ async def test_a_chat_that_outgrew_the_model_is_called_too_long(
     assert "too long" in str(error)
 
 
-async def test_a_prompt_against_the_providers_policy_is_told_so(
+async def test_a_prompt_against_the_providers_policy_is_rejected_as_such(
     server: OpenAIServer, model: LiteLLMModel
 ) -> None:
     server.script(refusal(400, code="content_policy_violation", message="content_policy_violation"))
@@ -97,7 +97,7 @@ async def test_a_throttling_provider_says_when_to_come_back(
 
 
 @pytest.mark.parametrize("retry_after", [None, "soon", "-1", "inf"])
-async def test_a_throttling_provider_that_says_no_sensible_time_says_none(
+async def test_a_throttling_provider_without_a_sensible_retry_time_gives_none(
     server: OpenAIServer, model: LiteLLMModel, retry_after: str | None
 ) -> None:
     server.script(refusal(429, retry_after=retry_after))

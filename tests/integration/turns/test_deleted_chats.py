@@ -45,7 +45,7 @@ class Chats(ChatRepository):
         return begun
 
 
-async def test_a_chat_deleted_before_its_log_is_opened_is_answered_no_further(
+async def test_the_answer_to_a_chat_deleted_before_its_log_is_opened_stops(
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     claims = Claims(database)
@@ -67,7 +67,7 @@ async def test_a_chat_deleted_before_its_log_is_opened_is_answered_no_further(
                 await gone(turn.stream_id, here.log.state)
 
 
-async def test_nobody_waits_for_a_chat_deleted_before_its_log_was_made(
+async def test_no_viewer_waits_for_a_chat_deleted_before_its_log_was_created(
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     chats = Chats(database)

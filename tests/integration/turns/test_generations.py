@@ -64,7 +64,7 @@ async def test_when_the_only_process_ends_the_reply_is_kept_as_interrupted(
     assert model.at_work == 0
 
 
-async def test_when_a_process_ends_another_goes_on_with_what_it_had(
+async def test_when_a_process_ends_another_continues_its_answer(
     redis_url: str,
     database: Database,
     other_process: Database,
@@ -121,7 +121,7 @@ async def test_a_process_that_is_told_to_end_hands_over_without_waiting_for_its_
     assert text_of(data) == "To the sea."
 
 
-async def test_what_a_leaving_process_is_given_is_left_for_another(
+async def test_a_generation_given_to_a_leaving_process_is_left_for_another(
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     async with server_process(redis_url, database, model) as here:
@@ -189,7 +189,9 @@ class DeafWorker:
                 self.lost += 1
 
 
-async def test_a_worker_that_loses_a_request_to_end_is_asked_again(here: ServerProcess) -> None:
+async def test_a_worker_that_swallows_a_cancellation_is_cancelled_again(
+    here: ServerProcess,
+) -> None:
     worker = DeafWorker()
     async with Docket(name="deaf", url="memory://deaf") as docket:
         generations = Generations(
@@ -246,7 +248,7 @@ class Worked(Producer):
         self.began[stream_id].set()
 
 
-async def test_what_has_ended_holds_no_lease(redis_url: str, alice: Identity) -> None:
+async def test_a_generation_that_has_ended_holds_no_lease(redis_url: str, alice: Identity) -> None:
     producer, name = Worked(), uuid4().hex
     second = timedelta(seconds=1)
     async with (
@@ -271,7 +273,7 @@ async def test_what_has_ended_holds_no_lease(redis_url: str, alice: Identity) ->
         assert await client.zcard(f"{name}:queue") == 0
 
 
-async def test_connections_that_are_dead_and_do_not_say_so_are_replaced(
+async def test_silently_dead_connections_are_replaced(
     own_redis: RedisServer, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     async with (

@@ -133,7 +133,7 @@ async def test_the_model_is_asked_with_the_whole_chat(
     assert model.prompts[-1].prefix == ""
 
 
-async def test_whoever_sees_the_end_can_already_read_the_message(
+async def test_a_viewer_that_sees_the_end_can_already_read_the_message(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id = await here.ask(alice)
@@ -237,7 +237,7 @@ async def test_a_failure_before_the_first_word_leaves_no_message(
     ]
 
 
-async def test_an_error_nobody_thought_of_is_told_to_the_operator_and_not_to_the_reader(
+async def test_an_unforeseen_error_is_logged_and_not_shown_to_the_reader(
     here: ServerProcess, model: ScriptedLLM, alice: Identity, caplog: pytest.LogCaptureFixture
 ) -> None:
     model.say("To the ", ZeroDivisionError("secret"))
@@ -281,7 +281,7 @@ async def test_reasoning_is_a_part_of_its_own_and_no_part_of_the_text(
     ]
 
 
-async def test_what_no_database_can_hold_is_neither_in_the_log_nor_in_the_message(
+async def test_characters_that_no_database_can_hold_reach_neither_the_log_nor_the_message(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     model.say("\0", "a\0b", "c\ud800d", "\udfff", "\u2028 ☃", Finish())
@@ -320,7 +320,7 @@ async def test_a_generation_delivered_again_after_its_end_changes_nothing(
     assert len(model.prompts) == 1
 
 
-async def test_a_turn_that_was_taken_back_is_not_answered(
+async def test_a_withdrawn_turn_is_not_answered(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id = await here.ask(alice)

@@ -69,7 +69,7 @@ async def test_the_stream_holds_the_whole_message_and_the_model_goes_on_from_its
     assert b"Hmm." in data
 
 
-async def test_what_it_took_adds_up(
+async def test_usage_and_model_calls_add_up_across_a_continuation(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     usage = Usage(prompt_tokens=2, completion_tokens=3)
@@ -86,7 +86,7 @@ async def test_what_it_took_adds_up(
     assert "code" not in meta
 
 
-async def test_what_the_model_says_again_is_counted_and_not_shown(
+async def test_text_that_the_model_repeats_is_counted_and_not_shown(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id = await here.ask(alice)
@@ -119,7 +119,7 @@ async def test_a_process_that_dies_before_it_writes_anything_changes_nothing(
     assert (reply.meta["model_calls"], reply.meta["takeovers"]) == (2, 1)
 
 
-async def test_a_takeover_in_the_middle_goes_on_with_it_once(
+async def test_a_takeover_in_the_middle_continues_the_reply_once(
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     async with server_process(redis_url, database, model, max_takeovers=0) as here:
@@ -140,7 +140,7 @@ async def test_a_takeover_in_the_middle_goes_on_with_it_once(
     assert [prompt.prefix for prompt in model.prompts] == ["", "To ", "To the "]
 
 
-async def test_a_stop_before_the_first_new_word_keeps_what_there_was(
+async def test_a_stop_before_the_first_new_word_keeps_the_text_so_far(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     await broken_off(here, model, alice, "To the ")
@@ -155,7 +155,7 @@ async def test_a_stop_before_the_first_new_word_keeps_what_there_was(
     assert text_of(data) == "To the "
 
 
-async def test_a_continuation_nobody_works_on_ends_with_what_there_was(
+async def test_an_abandoned_continuation_ends_with_the_text_so_far(
     here: ServerProcess, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     await broken_off(here, model, alice, "To the ")

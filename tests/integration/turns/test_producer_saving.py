@@ -73,7 +73,7 @@ class ChecksAfterTheEnd(StreamRepository):
                 await self._changed.wait()
 
 
-async def test_a_checkpoint_behind_the_end_leaves_the_log_to_be_closed(
+async def test_a_checkpoint_after_the_end_does_not_keep_the_log_open(
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     streams = ChecksAfterTheEnd(database)
@@ -90,7 +90,7 @@ async def test_a_checkpoint_behind_the_end_leaves_the_log_to_be_closed(
     assert events(data)[-1]["type"] == "finish"
 
 
-async def test_a_reply_that_could_not_be_saved_is_saved_later_and_not_made_again(
+async def test_a_reply_that_could_not_be_saved_is_saved_later_and_not_generated_again(
     redis_url: str,
     database: Database,
     model: ScriptedLLM,
@@ -114,7 +114,7 @@ async def test_a_reply_that_could_not_be_saved_is_saved_later_and_not_made_again
     assert told == [OSError]
 
 
-async def test_a_finished_reply_whose_producer_could_not_save_it_is_only_saved_by_the_next(
+async def test_a_finished_reply_that_was_not_saved_is_only_saved_by_the_next_producer(
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     streams = FailsToSave(database, failures=FOR_EVER)

@@ -277,7 +277,7 @@ async def test_a_log_left_open_by_a_finished_reply_is_only_closed(
     assert len(model.prompts) == 1
 
 
-async def test_a_stream_closed_before_anybody_began_has_an_end_all_the_same(
+async def test_a_stream_closed_before_any_producer_began_still_gets_its_end(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id = await here.ask(alice)
@@ -327,7 +327,7 @@ async def test_a_checkpoint_keeps_the_text_so_far(
         assert (await here.chat(alice)).messages[-1].text == "To the sea."
 
 
-async def test_a_checkpoint_that_fails_is_tried_again_and_told_to_the_operator(
+async def test_a_failed_checkpoint_is_logged_and_retried(
     redis_url: str,
     database: Database,
     model: ScriptedLLM,
@@ -412,7 +412,7 @@ async def test_an_answer_goes_on_at_the_same_offsets_when_the_store_comes_back_e
     assert offsets == list(range(1, len(offsets) + 1))
 
 
-async def test_a_producer_whose_claim_is_old_does_not_write_again_what_the_store_forgot(
+async def test_a_producer_whose_claim_is_old_does_not_restore_what_the_store_lost(
     here: ServerProcess, redis_url: str, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id, producing = await begun(here, model, alice, "To the ", until="To the ")
@@ -427,7 +427,7 @@ async def test_a_producer_whose_claim_is_old_does_not_write_again_what_the_store
     assert (await here.chat(alice)).open_stream is not None
 
 
-async def test_a_stream_that_both_its_producer_and_the_store_have_lost_is_interrupted(
+async def test_a_stream_whose_producer_and_log_are_both_lost_is_interrupted(
     here: ServerProcess,
     elsewhere: ServerProcess,
     redis_url: str,
@@ -452,7 +452,7 @@ async def test_a_stream_that_both_its_producer_and_the_store_have_lost_is_interr
     assert other_model.prompts == []
 
 
-async def test_a_stream_is_taken_over_in_vain_only_so_often(
+async def test_the_number_of_takeovers_in_vain_is_limited(
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     async with server_process(redis_url, database, model, max_takeovers=2) as here:
@@ -517,7 +517,7 @@ async def test_where_lost_producers_are_not_replaced_their_replies_end_as_interr
     assert other_model.prompts == []
 
 
-async def test_a_store_that_comes_back_as_it_was_before_ends_what_it_cannot_go_on_with(
+async def test_a_stream_is_interrupted_if_its_producer_died_and_the_store_went_back(
     here: ServerProcess,
     elsewhere: ServerProcess,
     redis_url: str,
@@ -546,7 +546,7 @@ async def test_a_store_that_comes_back_as_it_was_before_ends_what_it_cannot_go_o
         await elsewhere.log.state(stream_id)
 
 
-async def test_the_log_of_a_saved_reply_that_comes_back_as_it_was_before_is_not_closed_short(
+async def test_the_log_of_a_saved_reply_is_not_closed_short_after_the_store_went_back(
     here: ServerProcess,
     elsewhere: ServerProcess,
     redis_url: str,
@@ -595,7 +595,7 @@ async def test_text_that_reached_the_database_but_not_the_log_is_not_asked_for_a
     assert text_of(data) == (await here.chat(alice)).messages[-1].text == "To the sea."
 
 
-async def test_a_stream_of_a_chat_that_is_gone_is_nobodys(
+async def test_only_the_owner_of_a_stream_can_ask_for_its_newest_claim(
     here: ServerProcess, alice: Identity, bob: Identity
 ) -> None:
     stream_id = await here.ask(alice)
@@ -606,7 +606,7 @@ async def test_a_stream_of_a_chat_that_is_gone_is_nobodys(
             await streams.is_newest_claim(owner, wrong, fencing_token=1)
 
 
-async def test_a_reply_of_which_nothing_is_left_ends_without_a_message(
+async def test_a_reply_with_no_text_left_ends_without_a_message(
     elsewhere: ServerProcess, redis_url: str, alice: Identity
 ) -> None:
     stream_id = await elsewhere.ask(alice)

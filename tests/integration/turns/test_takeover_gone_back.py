@@ -184,7 +184,7 @@ def database_rewound(database_url: str) -> Iterator[None]:
 # The store goes back while an answer is being written
 
 
-async def test_a_producer_that_lives_keeps_its_answer_when_the_store_goes_back(
+async def test_a_living_producer_keeps_its_answer_when_the_store_goes_back(
     own_redis: RedisServer,
     database: Database,
     other_process: Database,
@@ -224,7 +224,7 @@ async def test_a_producer_that_lives_keeps_its_answer_when_the_store_goes_back(
     assert [viewer.result() for viewer in viewers] == [data, data]
 
 
-async def test_an_end_of_which_only_viewers_know_is_not_written_otherwise(
+async def test_an_ending_that_only_viewers_have_seen_is_not_rewritten_differently(
     here: ServerProcess,
     elsewhere: ServerProcess,
     redis_url: str,
@@ -341,7 +341,7 @@ def words(line: Line) -> str:
     return line.text if isinstance(line, Delta) else str(line)
 
 
-async def test_the_log_of_an_answer_that_was_swept_is_closed_with_all_that_was_kept(
+async def test_the_log_of_an_answer_that_was_swept_is_closed_with_all_its_saved_text(
     here: ServerProcess,
     elsewhere: ServerProcess,
     model: ScriptedLLM,
@@ -366,7 +366,7 @@ async def test_the_log_of_an_answer_that_was_swept_is_closed_with_all_that_was_k
     assert other_model.prompts == []
 
 
-async def test_an_open_log_of_a_closed_row_is_closed_when_somebody_goes_on_with_it(
+async def test_an_open_log_of_a_closed_row_is_closed_when_a_viewer_resumes_it(
     here: ServerProcess, model: ScriptedLLM, alice: Identity
 ) -> None:
     stream_id, first = await begun(here, model, alice, "To ", until="To ")
@@ -424,7 +424,7 @@ async def test_a_cursor_beyond_a_log_that_is_closed_is_refused(
             )
 
 
-async def test_a_store_that_is_away_between_a_look_and_the_deletion_is_waited_for(
+async def test_an_outage_between_the_look_at_a_log_and_its_deletion_is_waited_out(
     here: ServerProcess,
     other_process: Database,
     redis_url: str,
@@ -485,7 +485,7 @@ async def test_a_row_that_is_open_again_gets_the_reply_of_its_closed_log(
     assert other_model.prompts == []
 
 
-async def test_a_log_that_no_reply_can_be_made_of_fails_after_its_last_takeover(
+async def test_a_log_that_cannot_be_read_as_a_reply_fails_after_its_last_takeover(
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     streams = StreamRepository(database)

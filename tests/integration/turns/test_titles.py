@@ -118,7 +118,7 @@ async def test_the_model_names_a_chat_once_after_its_first_answer(named: Named) 
     assert "title" in prompt.messages[-1].text
 
 
-async def test_what_was_stopped_is_not_named(named: Named) -> None:
+async def test_a_chat_whose_answer_was_stopped_is_not_named(named: Named) -> None:
     model = Namer("Trip")
     titles = named.titles(model)
 
@@ -199,7 +199,7 @@ async def test_a_chat_that_is_gone_needs_no_name(named: Named, alice: Identity) 
     assert model.prompts == []
 
 
-async def test_only_so_many_titles_are_made_at_once_and_the_end_ends_them(
+async def test_the_number_of_titles_at_once_is_limited_and_closing_ends_them(
     named: Named, alice: Identity
 ) -> None:
     model = Namer("Late", waits=anyio.Event())
@@ -226,7 +226,7 @@ class Broken:
         raise ZeroDivisionError
 
 
-async def test_a_defect_is_told_and_harms_nothing(
+async def test_a_bug_in_a_model_is_logged_and_harms_nothing(
     named: Named, caplog: pytest.LogCaptureFixture
 ) -> None:
     titles = named.titles(Broken())

@@ -108,7 +108,7 @@ async def test_a_prompt_sent_twice_is_one_turn(
     assert len((await app.here.chat(alice)).messages) == 2
 
 
-async def test_a_prompt_that_was_saved_and_not_scheduled_is_when_it_is_sent_again(
+async def test_a_prompt_that_was_saved_but_not_scheduled_is_scheduled_when_sent_again(
     app: App, model: ScriptedLLM, alice: Identity
 ) -> None:
     await app.here.chats.begin_turn(
@@ -146,7 +146,7 @@ async def test_a_prompt_that_is_too_long_is_refused(app: App, alice: Identity) -
     assert (await app.here.chats.list_chats(alice)).chats == ()
 
 
-async def test_what_no_database_can_hold_is_taken_out_of_a_prompt(
+async def test_characters_that_no_database_can_hold_are_taken_out_of_a_prompt(
     app: App, model: ScriptedLLM, alice: Identity
 ) -> None:
     model.say("To the sea.", Finish())
@@ -159,7 +159,7 @@ async def test_what_no_database_can_hold_is_taken_out_of_a_prompt(
 # Stopping
 
 
-async def test_a_stop_ends_the_answer_and_keeps_what_there_is(
+async def test_a_stop_ends_the_answer_and_keeps_the_text_so_far(
     app: App, model: ScriptedLLM, alice: Identity
 ) -> None:
     turn = await app.send(alice)
@@ -319,7 +319,7 @@ async def test_a_log_that_has_just_expired_is_answered_with_the_message(
     assert resumed.reply.text == "To the sea."
 
 
-async def test_an_open_stream_that_the_store_has_lost_is_worth_coming_back_for(
+async def test_an_open_stream_that_the_store_has_lost_is_an_outage_worth_retrying(
     database: Database, redis_url: str, model: ScriptedLLM, alice: Identity
 ) -> None:
     async with server_process(redis_url, database, model) as here, here.working() as generations:
@@ -380,7 +380,7 @@ class ThenTheStoreDies(ChatRepository):
         return begun
 
 
-async def test_a_turn_whose_store_dies_before_it_is_scheduled_is_taken_back(
+async def test_a_turn_whose_store_dies_before_it_is_scheduled_is_withdrawn(
     own_redis: RedisServer, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     async with server_process(own_redis.url, database, model) as here, here.working() as working:
@@ -393,7 +393,7 @@ async def test_a_turn_whose_store_dies_before_it_is_scheduled_is_taken_back(
         await anyio.to_thread.run_sync(own_redis.start)
 
 
-async def test_a_turn_whose_queue_is_down_is_taken_back_and_can_be_sent_again(
+async def test_a_turn_whose_queue_is_down_is_withdrawn_and_can_be_sent_again(
     own_redis: RedisServer,
     redis_url: str,
     database: Database,
@@ -421,7 +421,7 @@ async def test_a_turn_whose_queue_is_down_is_taken_back_and_can_be_sent_again(
         assert text_of(await here.everything(turn.stream_id)) == "To the sea."
 
 
-async def test_a_turn_that_was_taken_up_in_spite_of_the_error_is_kept(
+async def test_a_turn_that_was_claimed_despite_the_error_is_kept(
     own_redis: RedisServer, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     class TakenUp(ThenTheStoreDies):

@@ -109,7 +109,7 @@ async def test_an_edited_prompt_has_the_limits_of_any_prompt(app: App, alice: Id
             await app.turns.send(alice, chat_id=CHAT, message_id=SECOND, edited_id=FIRST, text=text)
 
 
-async def test_a_prompt_can_be_sent_behind_any_message(
+async def test_a_prompt_can_be_sent_after_any_message(
     app: App, model: ScriptedLLM, alice: Identity
 ) -> None:
     first = await app.ask("To the sea.", Finish())
@@ -125,7 +125,7 @@ async def test_a_prompt_can_be_sent_behind_any_message(
     assert asked == [QUESTION, "To the sea.", "How?"]
 
 
-async def test_a_reply_is_made_anew_beside_the_one_before(
+async def test_a_regenerated_reply_stands_beside_the_one_before(
     app: App, model: ScriptedLLM, alice: Identity
 ) -> None:
     first = await app.ask("To the sea.", Finish())
@@ -223,7 +223,7 @@ async def gone(log: StreamLog, stream_id: StreamId) -> None:
         await log.state(stream_id)
 
 
-async def test_a_chat_that_is_deleted_takes_its_logs_along(app: App, alice: Identity) -> None:
+async def test_deleting_a_chat_deletes_its_logs(app: App, alice: Identity) -> None:
     turn = await app.ask("To the sea.", Finish())
 
     await app.upkeep.delete(alice, chat_id=CHAT)
