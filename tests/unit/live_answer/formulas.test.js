@@ -18,7 +18,7 @@ test.each([
   ["after code in a list", "- a\n  ```\n  \\(a\\)\n\n\\(b\\)", "- a\n  ```\n  \\(a\\)\n\n$$b$$"],
   ["after a lone backtick", "a ` and \\(b\\)", "a ` and $$b$$"],
   ["twice", "\\(a\\) or \\(b\\)", "$$a$$ or $$b$$"],
-])("a formula is one: %s", (_, text, shown) => {
+])("a formula is recognized: %s", (_, text, shown) => {
   expect(withDollars(text)).toBe(shown);
 });
 
@@ -50,7 +50,7 @@ test.each([
 });
 
 test.each(["\\(", "\\[ ", "\\[\n", "\\(a\\)", "`a ", "` \\( ``", "- \\[ = \\] ", "> ", "- ", "- \n"])(
-  "even 256 KB of it take no time to speak of: %j",
+  "even 256 KB of it take next to no time: %j",
   (piece) => {
     const text = piece.repeat(256_000 / piece.length) + "\\(";
     const before = performance.now();

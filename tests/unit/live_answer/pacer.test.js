@@ -35,7 +35,7 @@ function stream(cost, { everyMs, deltas }) {
   return page;
 }
 
-test("what is quickly rendered is rendered with each delta", () => {
+test("a text that renders quickly is rendered with each delta", () => {
   const page = stream(2, { everyMs: 20, deltas: 100 });
   page.goTo(page.time + 100);
   expect(page.renders).toBe(100);
@@ -46,13 +46,13 @@ test("many deltas in one frame are one render", () => {
   expect(page.renders).toBeLessThanOrEqual(10);
 });
 
-test.each([8, 12, 30, 90])("what takes %d ms is rendered for no more than a third of the time", (cost) => {
+test.each([8, 12, 30, 90])("a text that takes %d ms to render takes up no more than a third of the time", (cost) => {
   const page = stream(cost, { everyMs: 20, deltas: 400 });
   expect(page.renders * cost).toBeLessThan(page.time / 3);
   expect(page.renders * cost).toBeGreaterThan(page.time / 8);
 });
 
-test("however long a render takes, the newest is shown soon after", () => {
+test("however long a render takes, the newest text is shown soon after", () => {
   const page = slowPage(2_000);
   const pacer = new Pacer(page.render, page);
   pacer.request();

@@ -78,7 +78,7 @@ test("six cuts in one answer are invisible", async () => {
   expect(server.cursors).toEqual([null, 1, 2, 4, 5, 7, 8]);
 });
 
-test("what is asked for is the rest of the same chat, with the same credentials", async () => {
+test("a resume asks for the rest of the same chat, with the same credentials", async () => {
   const server = new ScriptedFetch(() => stream(FRAMES[0]));
   const { fetch } = resumable(server);
   const headers = { "content-type": "application/json", authorization: "Bearer t" };
@@ -95,7 +95,7 @@ test("what is asked for is the rest of the same chat, with the same credentials"
   expect([...kept.keys()].sort()).toEqual(["authorization", "last-event-id"]);
 });
 
-test("the SDK's way to resume is resumed, too", async () => {
+test("a resume by the SDK is itself resumed after a cut", async () => {
   const server = new ScriptedFetch(() => stream(FRAMES.slice(0, 3).join("")));
   const { fetch } = resumable(server);
   expect(await (await fetch(`${API}/c%201/stream`)).text()).toBe(WHOLE);
@@ -126,7 +126,7 @@ test("other requests and other answers pass untouched", async () => {
   expect(await fetch(`${API}/c1/stream`)).toBe(given[4]);
 });
 
-test("an address that only looks like a chat's is not asked again before it is one", async () => {
+test("an address that only looks like a chat's is not retried until it has answered as one", async () => {
   for (const url of ["http://chat.test/x/%E0/stream", "http://radio.test/live/stream"]) {
     const given = new Response(null, { status: 503 });
     const server = new ScriptedFetch(() => given);
@@ -139,7 +139,7 @@ test("an address that only looks like a chat's is not asked again before it is o
   expect(await (await fetch("http://chat.test/behind/c1/stream")).text()).toBe(WHOLE);
 });
 
-test("after an abort nothing is asked for, and the caller hears why", async () => {
+test("after an abort there is no further request, and the caller gets the reason", async () => {
   const server = new ScriptedFetch(silentStream(FRAMES.slice(0, 4)));
   const { fetch } = resumable(server);
   const abort = new AbortController();
@@ -195,7 +195,7 @@ test("a silent connection is replaced", async () => {
   expect(await text).toBe(WHOLE);
 });
 
-test("once the tries are used up the error is the caller's", async () => {
+test("once the retries are used up, the caller gets the error", async () => {
   const server = new ScriptedFetch(() => stream(FRAMES[0]), ...Array(4).fill(refused));
   const { clock, fetch } = resumable(server, { maxRetries: 3 });
   const text = (await post(fetch)).text();
@@ -211,7 +211,7 @@ test("once the tries are used up the error is the caller's", async () => {
 });
 
 for (const code of [401, 404, 410]) {
-  test(`a resume refused with ${code} is the caller's error at once`, async () => {
+  test(`a resume refused with ${code} is an error for the caller at once`, async () => {
     const server = new ScriptedFetch(() => stream(FRAMES[0]), status(code));
     const { fetch } = resumable(server);
     await expect((await post(fetch)).text()).rejects.toMatchObject({ code: `http_${code}` });
@@ -230,7 +230,7 @@ test("an answer whose events are gone is an error, not a short text", async () =
   await expect((await post(fetch)).text()).rejects.toMatchObject({ code: "expired" });
 });
 
-test("told that nothing follows, the body ends well", async () => {
+test("a body after which nothing follows ends normally", async () => {
   const nothing = () => new Response(null, { status: 204, headers: { "x-stream-id": "s1" } });
   const { fetch } = resumable(new ScriptedFetch(() => stream(FRAMES[0]), nothing));
   expect(await (await post(fetch)).text()).toBe(FRAMES[0] + DONE);
@@ -249,7 +249,7 @@ test("a prompt that got no answer is sent again, the same", async () => {
   expect(new Set(server.requests.map(({ init }) => init.body)).size).toBe(1);
 });
 
-test("sending again has an end, and what came last is the caller's", async () => {
+test("resending ends after the retries, and the caller gets the last answer", async () => {
   const server = new ScriptedFetch(refused, refused, status(503), refused);
   const { clock, fetch } = resumable(server, { maxRetries: 2 });
   const response = post(fetch);
@@ -274,7 +274,7 @@ for (const [what, body] of Object.entries({
   });
 }
 
-test("its status can be shown", async () => {
+test("its status is reported", async () => {
   const seen = [];
   const server = new ScriptedFetch(() => stream(FRAMES[0]));
   const { fetch } = resumable(server, { onStatus: (now, chatId) => seen.push([now, chatId]) });
@@ -305,7 +305,7 @@ test("a prompt whose answer is held back, headers and all, is polled", async () 
   expect(server.cursors).toEqual([null, null, 3]);
 });
 
-test("regenerating is waited for, however long it is held back", async () => {
+test("a regeneration is awaited, however long it is held back", async () => {
   const body = { ...PROMPT, trigger: "regenerate-message" };
   const server = new ScriptedFetch(() => new Promise(() => {}));
   const { clock, fetch } = resumable(server);

@@ -122,7 +122,7 @@ test("an answer that was stopped says so", async () => {
   expect(client).toMatchObject({ text: "a", status: "stopped" });
 });
 
-test("three tries without progress, then disconnected, until somebody asks", async () => {
+test("after three tries without progress it is disconnected until it is woken", async () => {
   const server = new ScriptedServer(refused, refused, refused, refused, resumed(FRAMES));
   const { client, clock, end } = follow(server);
   const waits = [];
@@ -146,7 +146,7 @@ test("a page that comes back does not wait any longer", async () => {
   expect(client.text).toBe(TEXT);
 });
 
-test("the server's Retry-After is kept", async () => {
+test("the server's Retry-After is respected", async () => {
   const server = new ScriptedServer(status(503, { "retry-after": "7" }), resumed(FRAMES));
   const { client, clock, end } = follow(server);
   await napping(clock);
@@ -168,7 +168,7 @@ test("a connection that falls silent is replaced", async () => {
   expect(server.asked).toEqual([0, 5]);
 });
 
-test("first bytes that never come are polled for", async () => {
+test("a stream whose first bytes never come is polled", async () => {
   const server = new ScriptedServer(
     silentAfter([]),
     body(FRAMES.slice(0, 5)),
@@ -199,7 +199,7 @@ test("a page that comes back does not trust a silent connection", async () => {
   expect(client.text).toBe(TEXT);
 });
 
-test("a server that tells its heartbeat is missed when two are late", async () => {
+test("a server that announces its heartbeat is given up when two are late", async () => {
   const silent = silentAfter(FRAMES.slice(0, 5), { headers: { "x-heartbeat": "2" } });
   const server = new ScriptedServer(silent, resumed(FRAMES));
   const { client, clock, end } = follow(server, { stallMs: undefined });
@@ -222,7 +222,7 @@ test("another stream of the same chat is never mixed in", async () => {
   expect(client).toMatchObject({ text: "Hello ", status: "done", outcome: null, code: "superseded" });
 });
 
-test("a refusal is not tried again by itself, and is not the end", async () => {
+test("a refusal is not retried by itself, and is not the end", async () => {
   const server = new ScriptedServer(body(FRAMES.slice(0, 5)), status(404), status(404), resumed(FRAMES));
   const { client, clock, seen, end } = follow(server);
   await until(() => client.status === "disconnected");
@@ -240,7 +240,7 @@ test("a refusal is not tried again by itself, and is not the end", async () => {
   ]);
 });
 
-test("a cursor that the server does not accept any more begins the text anew", async () => {
+test("a cursor that the server no longer accepts starts the text over", async () => {
   const server = new ScriptedServer(body(FRAMES.slice(0, 5)), status(410), resumed(FRAMES));
   const { client, clock, end } = follow(server);
   await napping(clock);
