@@ -36,7 +36,7 @@ def database_kind() -> str:
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis that the test may break."""
+    """A Redis that has an address but does not run yet."""
     with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
         server = RedisServer(folder=Path(folder))
         yield server
