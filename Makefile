@@ -28,7 +28,7 @@ check: $(SYNCED) ## Check format, lint, import contracts, types, and migrations 
 	export DATABASE_URL="sqlite:///$$folder/check.db" && \
 	$(BIN)/alembic upgrade head && $(BIN)/alembic check
 
-# `make bench -- --quick`: words after the target's name are its options, not targets.
+# `make bench -- --quick`: the words after the target are its options, not targets.
 ifneq (,$(filter bench chaos,$(firstword $(MAKECMDGOALS))))
 OPTIONS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
 $(eval .PHONY: $(sort $(OPTIONS)))

@@ -1,4 +1,4 @@
-"""`make bench`: measure all, print a table, write JSON and a picture."""
+"""`make bench`: measure everything, print a table, write JSON and a chart."""
 
 import argparse
 import json
@@ -21,14 +21,14 @@ _RESULTS = ROOT / "bench" / "results"
 _PAGE = ROOT / "docs" / "benchmarks.md"
 _FULL = Pace(window=8.0, pour=2.0)
 _QUICK = Pace(window=3.0, pour=1.0)
-_TRIES = 2  # of one measurement, if other programs disturb it
-_PATIENCE = 10.0  # seconds to wait for other programs before each
+_TRIES = 2  # attempts at a measurement that other programs disturb
+_PATIENCE = 10.0  # seconds to wait before each attempt for other programs to go quiet
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmarks that the command line selects."""
     options = _options()
-    # An end by SIGTERM is as orderly as one by Ctrl-C: everything started is ended.
+    # SIGTERM ends a run as cleanly as Ctrl-C: every program it started is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scenarios = [scenario for scenario in SCENARIOS if _wanted(scenario, options)]
     rounds = options.rounds or (1 if options.quick else 3)
@@ -63,7 +63,7 @@ def _wanted(scenario: Scenario, options: argparse.Namespace) -> bool:
 
 
 def _measure_all(scenarios: Sequence[Scenario], *, rounds: int, pace: Pace) -> list[dict[str, Any]]:
-    """A B A B …: the sides take turns, and who is first changes from round to round."""
+    """Measure the sides alternately, A B A B …; which goes first changes with each round."""
     plan = [
         (number, scenario, contender)
         for number in range(1, rounds + 1)
@@ -87,7 +87,7 @@ def _measure_all(scenarios: Sequence[Scenario], *, rounds: int, pace: Pace) -> l
 def _measure(
     scenario: Scenario, contender: Contender, *, pace: Pace, folder: Path, progress: Progress
 ) -> dict[str, Any]:
-    """The least disturbed of at most `_TRIES`; an undisturbed one at once."""
+    """Return the first undisturbed measurement, or the least disturbed of `_TRIES`."""
     tries: list[dict[str, Any]] = []
     while len(tries) < _TRIES:
         machine.wait_until_quiet(seconds=_PATIENCE, tick=progress.tick)
@@ -96,7 +96,7 @@ def _measure(
         except (MeasurementFailed, OSError) as error:
             return {"metrics": {}, "checks": {"ok": False, "error": str(error)}}
         tries.append(found)
-        # What did not arrive as it was sent is a result, however disturbed: it is never dropped.
+        # A gap or a duplicate is a result, however disturbed the run: it is never dropped.
         if _others(found) < machine.QUIET or not found["checks"]["ok"]:
             return found | {"tries": len(tries)}
     return min(tries, key=_others) | {"tries": _TRIES}

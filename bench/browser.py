@@ -1,4 +1,4 @@
-"""A tab of the page, and what can be measured of it from outside."""
+"""A browser tab with the page, and what can be measured from outside it."""
 
 import gzip
 import json
@@ -47,14 +47,14 @@ _TEXT_SEEN = """() => {
 
 @dataclass(slots=True)
 class Wire:
-    """Counts the bytes that a page is sent while it is watched: bodies of answers, State's messages."""
+    """Counts the bytes a watched page receives: `stream` of answers, `state` of State messages."""
 
     stream: int = 0
     state: int = 0
     _streams: set[str] = field(default_factory=set[str])
 
     def watch(self, page: Page) -> None:
-        """Count from now on."""
+        """Start counting."""
         session = page.context.new_cdp_session(page)
         session.on("Network.responseReceived", lambda event: self._begin(event))
         session.on("Network.dataReceived", lambda event: self._take(event))
@@ -75,7 +75,7 @@ class Wire:
 
 @contextmanager
 def tab(browser: Browser, app: AppServer) -> Iterator[ChatPage]:
-    """The page of a new chat, in a browser of somebody who was never here."""
+    """Open a new chat in a fresh browser context, as a first-time visitor."""
     context = browser.new_context(base_url=app.page, viewport=_VIEW)
     context.set_default_timeout(60_000)
     page = context.new_page()
@@ -88,9 +88,9 @@ def tab(browser: Browser, app: AppServer) -> Iterator[ChatPage]:
 
 
 def first_load(browser: Browser, app: AppServer) -> dict[str, tuple[int, int]]:
-    """Size and gzipped size of each file that an empty page fetches."""
+    """Return the size and gzipped size of each file that an empty page fetches."""
     with tab(browser, app) as chat:
-        session = chat.page.context.storage_state()  # without one the page is loaded twice
+        session = chat.page.context.storage_state()  # without a session the page loads twice
     context = browser.new_context(base_url=app.page, viewport=_VIEW, storage_state=session)
     page = context.new_page()
     responses: list[Response] = []
@@ -107,7 +107,7 @@ def first_load(browser: Browser, app: AppServer) -> dict[str, tuple[int, int]]:
 
 
 def time_to_prompt(chat: ChatPage, text: str) -> float:
-    """Milliseconds from Enter to the prompt in its place, with half a second to the server and back."""
+    """Return the milliseconds from Enter to the shown prompt, on a link with 500 ms latency."""
     chat.page.evaluate(_PROMPT_SEEN)
     session = chat.page.context.new_cdp_session(chat.page)
     session.send("Network.enable")
@@ -122,7 +122,7 @@ def time_to_prompt(chat: ChatPage, text: str) -> float:
 
 
 def time_to_text(chat: ChatPage, text: str, *, reloads: int) -> float:
-    """Milliseconds from a reload to `text` on the screen; the median of so many."""
+    """Return the median milliseconds from a reload to `text` on the screen."""
     found: list[float] = []
     for _ in range(reloads):
         chat.page.reload(wait_until="commit")
@@ -133,7 +133,7 @@ def time_to_text(chat: ChatPage, text: str, *, reloads: int) -> float:
 
 
 def script_ms(chat: ChatPage, text: str) -> float:
-    """How long script runs from a reload to the text of the answer."""
+    """Return the milliseconds of script between a reload and the text of the answer."""
     session = chat.page.context.new_cdp_session(chat.page)
     session.send("Performance.enable")
 
@@ -148,7 +148,7 @@ def script_ms(chat: ChatPage, text: str) -> float:
 
 @contextmanager
 def traced(browser: Browser, page: Page) -> Iterator[list[float]]:
-    """The lengths of the main thread's tasks within the block, in ms; they are there after it."""
+    """Collect the durations, in ms, of the main thread's tasks; the list fills after the block."""
     tasks: list[float] = []
     browser.start_tracing(page=page, categories=_TRACED)
     yield tasks

@@ -1,4 +1,4 @@
-"""What must be reached: the budgets that need neither a browser nor a model."""
+"""The performance budgets that need neither a browser nor a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 from bench.scenarios import OURS, OURS_COMPACTED, PEER, SCENARIOS
 
 Summary = Mapping[tuple[str, str], Mapping[str, float]]
-"""Medians by metric, by scenario and contender."""
+"""The median of each metric, by scenario and contender."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +15,8 @@ class Budget:
     """A limit for one metric of one scenario.
 
     Attributes:
-        bound: `most` or `least`.
-        of_peer: The limit is a share of the peer's figure in the same run, else absolute.
+        bound: Whether `limit` is an upper bound (`most`) or a lower one (`least`).
+        of_peer: Whether `limit` is a factor of the peer's figure in the same run, or absolute.
     """
 
     scenario: str
@@ -31,7 +31,7 @@ class Budget:
         return f"{sign} {self.limit:g}{' × peer' if self.of_peer else ''}"
 
     def holds(self, summary: Summary) -> bool | None:
-        """Whether it is kept; None if that was not measured."""
+        """Whether the budget holds; None if a figure it needs was not measured."""
         own = summary.get((self.scenario, self.contender), {}).get(self.metric)
         unit = 1.0
         if self.of_peer:
@@ -81,7 +81,7 @@ BUDGETS = (
 
 
 def budget_of(scenario: str, contender: str, metric: str) -> Budget | None:
-    """The budget of a figure, if it has one."""
+    """Return the budget for a figure, if there is one."""
     for budget in BUDGETS:
         if (budget.scenario, budget.contender, budget.metric) == (scenario, contender, metric):
             return budget

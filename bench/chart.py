@@ -1,4 +1,4 @@
-"""A chart of grouped bars as SVG."""
+"""A grouped bar chart as SVG."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,11 +15,11 @@ _PANELS = (
 )
 
 Groups = Sequence[tuple[str, Mapping[str, float]]]
-"""A label, and a value for each series."""
+"""Labels, each with one value per series."""
 
 
 def draw(summary: Summary) -> str:
-    """The run as a picture: shorter is better everywhere, each pair has its own scale."""
+    """Draw a run: shorter bars are better everywhere, and each pair has its own scale."""
     parts: list[str] = []
     top = 10
     for title, metric in _PANELS:
@@ -55,7 +55,7 @@ def _panel(title: str, groups: Groups, *, top: int) -> tuple[str, int]:
     lines += _legend(top + 16)
     y = top + 34
     for label, values in groups:
-        # Each pair to its own scale: what is compared is ours with the peer's.
+        # Each pair has its own scale, because the chart compares ours with the peer's.
         scale = (_WIDTH - _LEFT - 70) / (max(values.values()) or 1.0)
         lines.append(_text(_LEFT - 10, y + _BAR * len(values) / 2 + 4, label, anchor="end"))
         for name, value in values.items():

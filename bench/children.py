@@ -1,4 +1,4 @@
-"""The programs a measurement needs, each ended by its process id whatever happens."""
+"""The programs a measurement needs; each is always ended, by its process id."""
 
 import os
 import signal
@@ -21,25 +21,25 @@ ROOT = Path(__file__).parents[1]
 PEER = ROOT / "bench" / "peer"
 
 _START_TIMEOUT = 30.0
-_POLL = 0.02  # seconds between two tries to connect
+_POLL = 0.02  # seconds between attempts to connect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """A program that listens on a port of the loopback."""
+    """A program that listens on a loopback port."""
 
     port: int
     pid: int
 
     @property
     def pids(self) -> list[int]:
-        """Its processes."""
+        """The ids of the process and all its descendants."""
         return tree(self.pid)
 
 
 @contextmanager
 def redis(folder: Path) -> Iterator[Child]:
-    """An empty Redis server that keeps nothing on disk."""
+    """Run an empty Redis server without persistence."""
     port = free_port()
     options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
     command = [str(find(REDIS_SERVER)), "--port", str(port), *options]
@@ -49,7 +49,7 @@ def redis(folder: Path) -> Iterator[Child]:
 
 @contextmanager
 def ours(folder: Path, *, redis_port: int) -> Iterator[Child]:
-    """The durable log behind Granian."""
+    """Run the durable log behind Granian."""
     port = free_port()
     command = [sys.executable, "-m", "bench.server"]
     settings = _settings(port, redis_port)
@@ -59,7 +59,7 @@ def ours(folder: Path, *, redis_port: int) -> Iterator[Child]:
 
 @contextmanager
 def peer(folder: Path, *, redis_port: int) -> Iterator[Child]:
-    """resumable-stream behind node:http."""
+    """Run resumable-stream behind node:http."""
     port = free_port()
     settings = _settings(port, redis_port)
     command = [str(NODE), str(PEER / "server.js")]
@@ -69,7 +69,7 @@ def peer(folder: Path, *, redis_port: int) -> Iterator[Child]:
 
 @contextmanager
 def load_generator(plan: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """The load generator, carrying out `plan`."""
+    """Run the load generator with `plan`."""
     process = subprocess.Popen(
         [*command_prefix(), sys.executable, "-m", "bench.load"],
         cwd=ROOT,
@@ -100,7 +100,7 @@ def _running(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # one group, so that what it starts ends with it
+            start_new_session=True,  # its own process group, killed as a whole
         )
     try:
         _wait_until_up(process, port=port, log=log)
@@ -125,7 +125,7 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", *, port: int, log: Path) 
 
 
 def _speak(port: int) -> None:
-    """Have one answer: an error of Redis, which does not know HTTP, or a status line."""
+    """Send an HTTP request and get any reply: a status line, or an error from Redis."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(b"GET /up/ HTTP/1.0\r\n\r\n")
         if not connection.recv(1):

@@ -1,6 +1,6 @@
 """The load generator: one process, any number of viewers.
 
-Reads one `Plan` as JSON from standard input and tells what happens as lines of JSON on standard
+It reads one `Plan` as JSON from standard input and reports events as lines of JSON on standard
 output: `attached` when every viewer has the head of its response, then `result`.
 """
 
@@ -20,7 +20,7 @@ from bench.wire import ResponseReader, request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One viewer: when it comes, in seconds from the start, and what it asks for."""
+    """One viewer: when it connects, in seconds from the start, and what it requests."""
 
     at: float
     port: int
@@ -30,16 +30,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the load generator is to do.
+    """What the load generator does.
 
     Attributes:
         calls: The viewers.
-        one_by_one: Each viewer comes when the one before has left.
+        one_by_one: Whether each viewer waits for the previous one to leave.
         leave_after: Deltas after which a viewer leaves; 0 to stay until the stream ends.
-        window: Begin and end of what is measured, in seconds from the start; none for no window.
-        deadline: Seconds from the start after which the viewers that are left are cut off.
-        server: Process ids whose CPU time counts as the server's.
+        window: Start and end of the measured window, in seconds from the start; None for none.
+        deadline: Seconds from the start after which the remaining viewers are cut off.
+        server: Ids of the processes whose CPU time counts as the server's.
         redis: The same for Redis.
+        redis_port: The port on which to read Redis's counters.
     """
 
     calls: list[Call]
@@ -52,18 +53,18 @@ class Plan:
     redis_port: int = 0
 
     def to_json(self) -> str:
-        """For the other process."""
+        """Serialize the plan for the load generator's standard input."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
-        """Read it back."""
+        """Read a plan that `to_json` wrote."""
         fields = json.loads(text)
         return cls(**{**fields, "calls": [Call(**call) for call in fields["calls"]]})
 
 
 class Viewer(asyncio.Protocol):
-    """One connection that follows one stream."""
+    """One connection, following one stream."""
 
     def __init__(self, call: Call, latencies: Latencies | None, *, leave_after: int) -> None:
         loop = asyncio.get_running_loop()
@@ -79,14 +80,14 @@ class Viewer(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask."""
+        """Send the request."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.asked = _now()
         transport.write(request(self._call.method, self._call.path, port=self._call.port))
 
     def data_received(self, data: bytes) -> None:
-        """Count."""
+        """Count the deltas and bytes; leave when the response ends or enough deltas arrived."""
         now = _now()
         body = self.response.feed(data)
         if body:
@@ -100,18 +101,18 @@ class Viewer(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Be gone."""
+        """Resolve both futures."""
         for future in (self.attached, self.gone):
             if not future.done():
                 future.set_result(None)
 
     def cut(self) -> None:
-        """Leave without waiting."""
+        """Abort the connection."""
         self._transport.abort()
 
 
 class Run:
-    """One plan, carried out."""
+    """The execution of one plan."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -121,7 +122,7 @@ class Run:
         self._viewers: list[Viewer] = []
 
     async def __call__(self) -> dict[str, Any]:
-        """Carry it out; the result."""
+        """Carry out the plan and return the result."""
         measuring = asyncio.create_task(self._measure())
         try:
             async with asyncio.timeout(self._plan.deadline):

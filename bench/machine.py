@@ -1,4 +1,4 @@
-"""The machine and the programs of a run, read when it runs."""
+"""The machine and the program versions of a run, and whether the machine is quiet."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ _LOOK = 1.0  # seconds
 
 
 def describe() -> dict[str, str]:
-    """What the figures depend on."""
+    """Describe what the figures depend on."""
     lock = (PEER / "package.json").read_text()
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -40,7 +40,7 @@ def describe() -> dict[str, str]:
 
 
 def wait_until_quiet(*, seconds: float, tick: Callable[[], None]) -> None:
-    """Return when other programs leave the machine alone, or `seconds` are over."""
+    """Wait until other programs leave the machine alone, `seconds` at most."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         tick()

@@ -26,20 +26,20 @@ from bench.usage import usage_metrics
 _WARM_UP = 1.5  # seconds from the last viewer's arrival to the window
 _REST = 0.5  # seconds from the end of the window to the end of the shortest stream
 _ARRIVALS = 400  # viewers per second
-_ALONE = 20  # resumes one after the other
-_SETTLE = 2.0  # seconds until memory is read
+_ALONE = 20  # resumes, one after another
+_SETTLE = 2.0  # seconds to wait before reading memory
 
 
 def measure(
     scenario: Scenario, contender: Contender, *, pace: Pace, folder: Path, tick: Callable[[], None]
 ) -> dict[str, Any]:
-    """Start the servers, measure, and end them; `metrics` and `checks`.
+    """Start the servers, measure, and end them; return `metrics` and `checks`.
 
     Args:
-        scenario: What is measured.
-        contender: On whose server.
-        pace: For how long.
-        folder: For the servers' output.
+        scenario: What to measure.
+        contender: Whose server to measure.
+        pace: How long to measure.
+        folder: Where the servers write their output.
         tick: Called a few times per second.
     """
     with set_up(scenario, contender, pace=pace, folder=folder, tick=tick) as stage:

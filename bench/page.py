@@ -1,8 +1,8 @@
-"""`python -m bench.page`: what the page costs a browser, in the production build.
+"""`python -m bench.page`: what the production build of the page costs a browser.
 
-One application, one Chromium, one model on the loopback whose answers come when they are told to.
-The figures go to `bench/results/page.json` and between the marks of `docs/benchmarks.md`. Times of
-the main thread are from Chromium's own trace: the tasks of the renderer's main thread.
+The run uses one application, one Chromium and a scripted model on the loopback that answers on cue.
+The figures go to `bench/results/page.json` and between the markers in `docs/benchmarks.md`.
+Main-thread times are those of the renderer's main-thread tasks in Chromium's own trace.
 """
 
 import tempfile
@@ -64,7 +64,7 @@ def walk(metres: float) -> int:
 
 
 def main() -> None:
-    """Measure all, print it, write it down."""
+    """Measure, print and save all figures."""
     with (
         tempfile.TemporaryDirectory() as folder,
         openai_server_in_thread() as model,
@@ -110,7 +110,7 @@ def _prompt(browser: Browser, app: AppServer) -> Iterator[Figure]:
 
 
 def _flushed_answer(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[Figure]:
-    """An answer of 8 KB that comes in 400 pieces, 50 a second, in a chat with 20 earlier messages."""
+    """Measure an 8 KB answer in 400 pieces, 50 a second, in a chat with 20 earlier messages."""
     text = "".join(_SECTION.format(number=number) for number in range(40))[
         : _FLUSHES * _FLUSH_CHARS
     ]
@@ -148,7 +148,7 @@ def _flushed_answer(browser: Browser, app: AppServer, model: OpenAIServer) -> It
 def _growing_block(
     browser: Browser, app: AppServer, model: OpenAIServer, kind: str, text: str
 ) -> Iterator[Figure]:
-    """An answer of 8 KB in 400 pieces that is one block, which grows to its end."""
+    """Measure an 8 KB answer in 400 pieces that is one block, growing to the end."""
     with tab(browser, app) as chat:
         model.script(_paced(text))
         chat.send("What is there on the way?")
@@ -173,7 +173,7 @@ def _table() -> str:
 
 
 def _reloads(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[Figure]:
-    """From the reload of a page to the text of its answer on the screen."""
+    """Measure the time from a reload until the text of the answer is visible."""
     with tab(browser, app) as chat:
         text = _SECTION.format(number=1) * 3
         model.script(answer(text))
@@ -199,7 +199,7 @@ def _reloads(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[
 
 
 def _long_chat(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterator[Figure]:
-    """A chat of 500 messages, with all of them on the page for the last figures."""
+    """Measure a chat of 500 messages; the last two figures have all of them on the page."""
     text = _SECTION.format(number=1) * 2
     with tab(browser, app) as chat:
         model.script(answer(text))
@@ -216,7 +216,7 @@ def _long_chat(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterato
         yield Figure(what=f"{label}script until then", value=script_ms(chat, text), unit="ms")
         model.script(_paced(text[:2000].ljust(2000, ".")))
         chat.send("And now?")
-        _show_all(chat)  # not before: who asks is shown the newest ones again
+        _show_all(chat)  # only now: sending a prompt goes back to the newest messages
         with traced(browser, chat.page) as tasks:
             _pace(model, flushes=100)
             chat.has_status("done")
@@ -229,7 +229,7 @@ def _long_chat(browser: Browser, app: AppServer, model: OpenAIServer) -> Iterato
 
 
 def _paced(text: str) -> Reply:
-    """`text` in pieces of 20 characters, each when the model is told to go on."""
+    """Return `text` in pieces of 20 characters, each of which waits for a release."""
     pieces = [text[at : at + _FLUSH_CHARS] for at in range(0, len(text), _FLUSH_CHARS)]
     body = [part for piece in pieces for part in (Cue.HOLD, *texts(piece))]
     return Reply(body=(ROLE, *body, Cue.HOLD, *ending()))
@@ -244,7 +244,7 @@ def _pace(model: OpenAIServer, *, flushes: int = _FLUSHES) -> None:
 
 
 def _show_all(chat: ChatPage) -> None:
-    """Go back until every message is there, and then to the end."""
+    """Scroll up until every message is on the page, then down to the end."""
     prompts = chat.page.get_by_test_id("prompt-message")
     while (shown := prompts.count()) <= _TURNS:
         chat.page.get_by_test_id("scroll-area").evaluate("area => { area.scrollTop = 0 }")

@@ -1,4 +1,4 @@
-"""What is told of the page's figures: a file of results, and a part of `docs/benchmarks.md`."""
+"""Where the page's figures go: a results file, and a section of `docs/benchmarks.md`."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.children import ROOT
 
 Files = Mapping[str, tuple[int, int]]
-"""By name: the bytes of a file, and the same gzipped."""
+"""The size of each file in bytes, plain and gzipped, by name."""
 
 _RESULTS = ROOT / "bench" / "results" / "page.json"
 _PAGE = ROOT / "docs" / "benchmarks.md"
@@ -17,7 +17,7 @@ _MARKS = re.compile(r"(<!-- page -->\n).*(\n<!-- /page -->)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One measured figure, and the most it may be."""
+    """One measured figure, and the most it may be if it has a budget."""
 
     what: str
     value: float
@@ -26,18 +26,18 @@ class Figure:
 
     @property
     def holds(self) -> bool | None:
-        """Whether it keeps to its budget; None if it has none."""
+        """Whether the figure is within its budget; None if it has none."""
         return None if self.budget is None else self.value <= self.budget
 
     def line(self) -> str:
-        """The figure as a line of a table in Markdown."""
+        """Return the figure as a row of a Markdown table."""
         held = {True: "✓", False: "✗", None: ""}[self.holds]
         budget = "" if self.budget is None else f"≤ {self.budget:g} {self.unit}"
         return f"| {self.what} | {self.value:.3g} {self.unit} | {budget} | {held} |"
 
 
 def write(machine: Mapping[str, str], figures: Sequence[Figure], files: Files) -> None:
-    """Write all of it down, over what was there."""
+    """Replace the results file and the section of the page."""
     results = {
         "machine": machine,
         "figures": [

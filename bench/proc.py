@@ -1,4 +1,4 @@
-"""What processes cost: CPU time and memory, from /proc."""
+"""What processes cost: CPU time and memory, and what Redis counts."""
 
 import os
 import socket
@@ -11,13 +11,13 @@ import psutil
 
 
 def tree(pid: int) -> list[int]:
-    """A process and all it has started."""
+    """Return the id of a process and those of all its descendants."""
     process = psutil.Process(pid)
     return [pid, *(child.pid for child in process.children(recursive=True))]
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time the processes have used: all threads, user and system (/proc/<pid>/stat)."""
+    """Return the CPU time of the processes: all threads, user and system (/proc/<pid>/stat)."""
     total = 0.0
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
@@ -27,20 +27,20 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def rss_bytes(pids: Iterable[int]) -> int:
-    """Memory of the processes that is in RAM."""
+    """Return the resident memory of the processes."""
     return sum(psutil.Process(pid).memory_info().rss for pid in pids)
 
 
 def machine_busy_seconds() -> float:
-    """CPU time all processes of the machine have used."""
+    """Return the CPU time of all processes on the machine."""
     times = psutil.cpu_times()
     return times.user + times.nice + times.system + times.irq + times.softirq
 
 
 def redis_counters(port: int) -> tuple[int, int, dict[str, int]]:
-    """What a Redis server has done: commands, reads from sockets, calls by command.
+    """Return what a Redis server has counted: commands, socket reads, calls by command.
 
-    Commands inside scripts count as commands of their own. INFO itself is left out.
+    Commands that scripts run are counted as well. INFO is not.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(b"INFO everything\r\n")
@@ -57,7 +57,7 @@ def redis_counters(port: int) -> tuple[int, int, dict[str, int]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Counters at one moment."""
+    """The counters at one moment."""
 
     at: int
     delivered: int
@@ -73,7 +73,7 @@ class Usage:
     def now(
         cls, *, delivered: int, server: Iterable[int], redis: Iterable[int], redis_port: int
     ) -> "Usage":
-        """Read them all."""
+        """Read all counters."""
         commands, reads, calls = redis_counters(redis_port)
         return cls(
             at=time.monotonic_ns() // 1000,

@@ -1,4 +1,4 @@
-"""How far a run has got, on one line of the terminal."""
+"""The progress of a run, on one line of the terminal."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ _CELLS = 24
 
 
 class Progress:
-    """A bar; without a terminal, a line for each measurement instead."""
+    """A progress bar; without a terminal, one line per measurement."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -17,7 +17,7 @@ class Progress:
         self._terminal = sys.stderr.isatty()
 
     def begin(self, label: str) -> None:
-        """The next measurement begins."""
+        """Start the next measurement."""
         self._label = label
         if self._terminal:
             self.tick()
@@ -25,11 +25,11 @@ class Progress:
             print(f"[{self._done + 1}/{self._total}] {label}", file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """It has ended."""
+        """Count the current measurement as done."""
         self._done += 1
 
     def tick(self) -> None:
-        """Show that time goes by."""
+        """Redraw the bar with the time elapsed."""
         if not self._terminal:
             return
         full = _CELLS * self._done // self._total
@@ -46,7 +46,7 @@ class Progress:
         print(f"\r{line[:110]}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the line."""
+        """Clear the bar's line."""
         if self._terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 

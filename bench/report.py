@@ -1,4 +1,4 @@
-"""What comes out of a run: medians, a table, the page `docs/benchmarks.md`."""
+"""The results of a run: medians, a table, the page `docs/benchmarks.md`."""
 
 import re
 from collections import defaultdict
@@ -42,7 +42,7 @@ _RESULTS = re.compile(r"(<!-- results -->\n).*(\n<!-- /results -->)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table: a figure of ours beside one of the peer's."""
+    """One row of the table: our figure beside the peer's."""
 
     scenario: str
     metric: str
@@ -54,7 +54,7 @@ class Row:
 
 
 def summarise(measurements: Sequence[Mapping[str, Any]]) -> Summary:
-    """The median of each metric over the rounds."""
+    """Return the median of each metric over the rounds."""
     values: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for measurement in measurements:
         of_side = values[measurement["scenario"], measurement["contender"]]
@@ -68,7 +68,7 @@ def summarise(measurements: Sequence[Mapping[str, Any]]) -> Summary:
 
 
 def rows(summary: Summary) -> Iterator[Row]:
-    """The table."""
+    """Return the rows of the table."""
     for scenario in SCENARIOS:
         for ours, peer in _PAIRS:
             own = summary.get((scenario.name, ours.name))
@@ -115,7 +115,7 @@ def _figure(value: float) -> str:
 
 
 def problems(measurements: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What did not arrive as it was sent, on either side."""
+    """Describe each measurement that failed its checks, on either side."""
     return [
         f"{found['scenario']}, {found['contender']}, round {found['round']}: {found['checks']}"
         for found in measurements
@@ -124,7 +124,7 @@ def problems(measurements: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def disturbances(measurements: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where other programs took much of the machine, or the load generator was the limit."""
+    """Describe each measurement disturbed by other programs or limited by the load generator."""
     return [
         f"{found['scenario']}, {found['contender']}, round {found['round']}: {what}"
         for found in measurements
@@ -134,14 +134,14 @@ def disturbances(measurements: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def verdict(summary: Summary) -> str:
-    """How many budgets hold."""
+    """Say how many budgets hold."""
     held = [budget.holds(summary) for budget in BUDGETS]
     measured = [result for result in held if result is not None]
     return f"{sum(measured)} of {len(measured)} measured budgets hold"
 
 
 def text_table(table: Sequence[Row]) -> str:
-    """For a terminal."""
+    """Lay the table out for a terminal."""
     cells = [("scenario", "figure", "ours", "peer", "ratio", "budget", "")]
     last = ""
     for row in table:
@@ -159,7 +159,7 @@ def text_table(table: Sequence[Row]) -> str:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The part of the page that a run renders."""
+    """Render the results as the generated section of the page."""
     summary = summarise(results["measurements"])
     machine = "\n".join(f"| {name} | {value} |" for name, value in results["machine"].items())
     body = "\n".join(
@@ -183,6 +183,6 @@ _ALL_ARRIVED = "In every measurement, on both sides, each delta arrived exactly 
 
 
 def write_page(page: Path, results: Mapping[str, Any]) -> None:
-    """Put the results between the page's markers."""
+    """Replace the section between the page's markers with the results."""
     text = page.read_text()
     page.write_text(_RESULTS.sub(lambda marks: marks[1] + markdown(results) + marks[2], text))

@@ -1,4 +1,4 @@
-"""What is measured."""
+"""The scenarios that are measured, and the contenders."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,8 +14,8 @@ class Contender:
     """One side of a comparison.
 
     Attributes:
-        side: Whose server.
-        query: Added to each request that this variant is about.
+        side: Whose server answers.
+        query: Parameters that select this variant, added to the requests they apply to.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Scenario:
     """One comparison.
 
     Attributes:
-        kind: `paced`: streams at `RATE`, followed from their start · `resume`: a backlog of
-            `BACKLOG` events · `pour`: a source as fast as it can · `idle`: viewers of a stream
-            in which nothing happens.
-        streams: Streams at the same time.
-        viewers: Of each stream; `resume`: at once, or one after the other if it is 1.
-        processes: 2 when the viewers are on another server than the producers.
-        quick: Whether a quick run includes it.
+        kind: `paced` follows streams at `RATE` from their start; `resume` replays a backlog of
+            `BACKLOG` events; `pour` has a source that emits as fast as it can; `idle` has viewers
+            of a silent stream.
+        streams: Concurrent streams.
+        viewers: Viewers per stream. With `resume`, this many at once, or several in turn if 1.
+        processes: 2 if the viewers and the producers are on different servers.
+        quick: Whether a quick run includes the scenario.
     """
 
     name: str

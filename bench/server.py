@@ -1,12 +1,12 @@
 """Our side: the durable log and its SSE response, with nothing of the application around them.
 
-    POST /s/<id>?n=&rate=      produce a stream here, and answer with it; with `detached` not;
-                               with `hold` wait for /go, with `linger` stay open until /end
+    POST /s/<id>?n=&rate=      produce a stream here and answer with it; `detached` answers 202,
+                               `hold` waits for /go, `linger` stays open until /end
     GET  /s/<id>?after=        follow a stream; `compact` merges the backlog
     POST /go/<id> /end/<id>
     GET  /stats/<id>           how many deltas were produced, and how long it took
 
-Granian serves it with one worker, as Reflex does.
+Granian serves it with one worker, as under Reflex.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ class LogServer:
         self._log: StreamLog
         self._ticker = Ticker()
         self._sources: dict[str, Source] = {}
-        # Each producer ends with its stream; the set holds them, and the lifespan ends them.
+        # The set keeps the tasks alive until their streams end; the lifespan cancels the rest.
         self._producers: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the lifespan, or one request."""
+        """Serve the lifespan or one request."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
@@ -113,7 +113,7 @@ class LogServer:
 
 
 def application() -> LogServer:
-    """Made by Granian in its worker."""
+    """Build the application; Granian calls this in its worker."""
     return LogServer(os.environ["REDIS_URL"])
 
 

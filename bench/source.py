@@ -1,7 +1,7 @@
-"""The synthetic source; peer/source.js is the same in JavaScript.
+"""The synthetic source; peer/source.js is its JavaScript twin.
 
-Paced deltas come from one timer per process, on an absolute schedule in whole milliseconds, so
-that the source itself costs next to nothing on either side.
+One timer per process emits the paced deltas, on an absolute schedule in whole milliseconds, so
+that the source costs next to nothing on either side.
 """
 
 import asyncio
@@ -16,24 +16,24 @@ _BREATH = 64  # deltas in a row before an unthrottled source gives the event loo
 
 
 def now() -> int:
-    """CLOCK_MONOTONIC in microseconds."""
+    """Return CLOCK_MONOTONIC in microseconds."""
     return time.monotonic_ns() // 1000
 
 
 class Ticker:
-    """Emits what is due, for all streams of the process. `stop` it when the loop ends.
+    """Emits the deltas that are due, for all streams of the process. Call `stop` at the end.
 
-    A stream's deltas are a whole number of milliseconds apart, so it stays in the slots of a wheel
-    that turns once in that time: a delta costs no bookkeeping.
+    The deltas of a stream are a whole number of milliseconds apart, so the stream keeps its slot
+    in a wheel that turns once in that time: emitting a delta needs no bookkeeping.
     """
 
     def __init__(self) -> None:
         self._wheels: dict[int, list[set[Callable[[str], bool]]]] = {}  # by period in ticks
         self._timer: asyncio.TimerHandle | None = None
-        self._next = 0  # the tick that comes next
+        self._next = 0  # the next tick to run
 
     def add(self, emit: Callable[[str], bool], *, period: int) -> None:
-        """Call `emit` with the mark of the time it is due, each `period` µs, until it says False."""
+        """Call `emit` every `period` µs with the mark of its due time, until it returns False."""
         ticks = period // _TICK
         wheel = self._wheels.setdefault(ticks, [set() for _ in range(ticks)])
         tick = now() // _TICK + 1
@@ -44,12 +44,12 @@ class Ticker:
             self._sleep()
 
     def stop(self) -> None:
-        """Emit nothing more."""
+        """Stop emitting."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _sleep(self) -> None:
-        """Until the next tick in which something is due."""
+        """Set the timer for the next tick that has something due."""
         occupied = [
             next(
                 (tick for tick in range(self._next, self._next + ticks) if wheel[tick % ticks]),
@@ -76,14 +76,14 @@ class Ticker:
 
 
 class Source:
-    """Writes a stream's worth of deltas.
+    """Writes the deltas of one stream.
 
     Args:
-        count: How many.
-        rate: Per second; 0 for as fast as the log takes them.
-        seconds: An unthrottled source ends after this long; 0 for no limit.
-        separate: As events that are never merged, however many a flush takes.
-        brief: Deltas of four characters, without the time at which they were due.
+        count: How many deltas to write.
+        rate: Deltas per second; 0 for as fast as the log accepts them.
+        seconds: When to end an unthrottled source; 0 for no limit.
+        separate: Whether each delta stays an event of its own instead of merging in a flush.
+        brief: Whether deltas have only four characters, without their due time.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class Source:
         self._count, self._rate, self._seconds = count, rate, seconds
         self._separate, self._brief = separate, brief
         self.produced = 0
-        self.elapsed: int | None = None  # µs from the first delta until the log had the last
+        self.elapsed: int | None = None  # µs from the start until the last delta is durable
         self.go = asyncio.Event()
         self.end = asyncio.Event()
 
     async def write(self, appender: Appender, *, ticker: Ticker) -> None:
-        """Append all deltas; return when they are durable and `end` is set."""
+        """Append all deltas; return once they are durable and `end` is set."""
         await self.go.wait()
         begun = now()
         if self._rate:

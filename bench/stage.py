@@ -1,4 +1,4 @@
-"""What a measurement runs on: the servers, and what one does with them."""
+"""The servers a measurement runs on, and the steps it takes with them."""
 
 import http.client
 import json
@@ -18,16 +18,16 @@ from bench.load import Call, Plan
 from bench.scenarios import Contender, Scenario
 
 GRACE = 20.0
-"""Seconds a side gets to deliver the rest."""
+"""Seconds a side has to deliver the rest."""
 
 
 class MeasurementFailed(Exception):
-    """A side did not do what the scenario asks of it; the message says what."""
+    """A side did not do what the scenario requires; the message says what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long things are measured, in seconds."""
+    """How long to measure, in seconds: the `window` of paced streams, and an unthrottled `pour`."""
 
     window: float
     pour: float
@@ -35,7 +35,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """The running programs: `near` produces, `far` serves the viewers (maybe the same)."""
+    """The running programs: `near` produces and `far` serves the viewers; they may be the same."""
 
     scenario: Scenario
     contender: Contender
@@ -47,7 +47,7 @@ class Stage:
 
     @property
     def servers(self) -> list[Child]:
-        """Each once."""
+        """The distinct servers."""
         return [self.near] if self.near is self.far else [self.near, self.far]
 
 
@@ -55,7 +55,7 @@ class Stage:
 def set_up(
     scenario: Scenario, contender: Contender, *, pace: Pace, folder: Path, tick: Callable[[], None]
 ) -> Iterator[Stage]:
-    """Start the programs of a scenario; end them whatever happens."""
+    """Run the programs of a scenario for the length of the block."""
     serve = children.ours if contender.side == "ours" else children.peer
     with ExitStack() as stack:
         redis = stack.enter_context(children.redis(folder))
@@ -75,7 +75,7 @@ def set_up(
 
 
 def plan_of(stage: Stage, calls: list[Call], **options: Any) -> Plan:
-    """What the load generator is to do, and whose CPU time it is to read meanwhile."""
+    """Plan what the load generator does and whose CPU time it reads meanwhile."""
     return Plan(
         calls=calls,
         server=[pid for child in stage.servers for pid in child.pids],
@@ -88,7 +88,7 @@ def plan_of(stage: Stage, calls: list[Call], **options: Any) -> Plan:
 def carry_out(
     stage: Stage, plan: Plan, *, on_attached: Callable[[], None] | None = None
 ) -> dict[str, Any]:
-    """Have the plan carried out; the result."""
+    """Have the load generator carry out the plan; return the result."""
     with children.load_generator(plan.to_json()) as process:
         for message in _messages(process, stage=stage, seconds=plan.deadline + GRACE):
             if message["event"] == "result":
@@ -101,7 +101,7 @@ def carry_out(
 def _messages(
     process: "subprocess.Popen[bytes]", *, stage: Stage, seconds: float
 ) -> Iterator[dict[str, Any]]:
-    """What the load generator tells, until it ends or `seconds` are over."""
+    """Yield what the load generator reports until it ends or `seconds` pass."""
     assert process.stdout is not None
     deadline, text = time.monotonic() + seconds, b""
     while time.monotonic() < deadline:
@@ -116,7 +116,7 @@ def _messages(
 
 
 def until_produced(stage: Stage) -> dict[str, Any]:
-    """Wait for the end of the source of stream 0; what the server tells of it."""
+    """Wait until the source of stream 0 has ended; return its statistics."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         stats = json.loads(ask(stage.near, "GET", "/stats/0"))
@@ -127,7 +127,7 @@ def until_produced(stage: Stage) -> dict[str, Any]:
 
 
 def wait(stage: Stage, seconds: float) -> None:
-    """Let `seconds` go by."""
+    """Let `seconds` pass, ticking."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         stage.tick()
@@ -135,7 +135,7 @@ def wait(stage: Stage, seconds: float) -> None:
 
 
 def ask(child: Child, method: str, path: str) -> bytes:
-    """Send one request; the body of the answer."""
+    """Send one request and return the body of the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", child.port, timeout=30)
     try:
         connection.request(method, path)

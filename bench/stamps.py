@@ -1,8 +1,8 @@
-"""What a delta of the synthetic source says, and how a viewer counts it.
+"""What a delta of the synthetic source contains, and how a viewer counts it.
 
-A delta is `<number>@<due> `, 24 bytes: its number in its stream from 1, and when it was due in
-microseconds of CLOCK_MONOTONIC, which all processes of a machine share. Latency counts from the
-time it was due, so that a source, a server or a viewer that falls behind shows (no coordinated
+A delta is `<number>@<due> `, 24 bytes: its number in its stream, from 1, and when it was due, in
+microseconds of CLOCK_MONOTONIC, which all processes on a machine share. Latency counts from the
+due time, so a source, a server or a viewer that falls behind cannot hide it (no coordinated
 omission).
 """
 
@@ -19,17 +19,17 @@ _FRAME_END = b"\n\n"
 
 
 def due_mark(due: int) -> str:
-    """The part of a delta's text that all deltas due at `due` µs share."""
+    """Return the part of the text that all deltas due at `due` µs share."""
     return f"@{due:014d} "
 
 
 def stamp(number: int, *, mark: str) -> str:
-    """The text of delta `number`."""
+    """Return the text of delta `number`."""
     return f"{number:08d}{mark}"
 
 
 def brief_stamp(number: int) -> str:
-    """Delta `number` in four characters, about what a model's token has."""
+    """Return the text of delta `number` in four characters, about the length of a token."""
     digits = ""
     for _ in range(3):
         number, digit = divmod(number, 36)
@@ -38,12 +38,12 @@ def brief_stamp(number: int) -> str:
 
 
 class Latencies:
-    """Microseconds from due to seen, of the deltas due within a window.
+    """The latencies, in µs from due to seen, of the deltas due within a window.
 
     Attributes:
         begin: Start of the window, in µs of CLOCK_MONOTONIC.
-        end: Its end.
-        arrived: Deltas seen so far, due at any time.
+        end: End of the window.
+        arrived: Deltas seen so far, whenever they were due.
     """
 
     def __init__(self, *, begin: int, end: int) -> None:
@@ -52,21 +52,21 @@ class Latencies:
         self.values = array("q")
 
     def add(self, due: int, *, now: int) -> None:
-        """Take one delta."""
+        """Record one delta if it was due within the window."""
         if self.begin <= due < self.end:
             self.values.append(now - due)
 
 
 class Tally:
-    """Counts the deltas of one viewer, each exactly once.
+    """Counts the deltas that one viewer receives, with their gaps and repeats.
 
-    Without latencies the counting itself waits until `settle`: a viewer that is sent a megabyte at
-    once must not be slower than the server.
+    Without latencies, the detailed count waits until `settle`: a viewer that receives a megabyte
+    at once must not be slower than the server.
 
     Attributes:
-        arrived: Deltas that have come, whatever their number.
-        next: The number that should come now.
-        missing: Numbers that were jumped over.
+        arrived: Deltas received, whatever their numbers.
+        next: The number expected next.
+        missing: Numbers that were skipped.
         repeated: Deltas that came again, or late.
     """
 
@@ -76,16 +76,16 @@ class Tally:
         self.next = 1
         self.arrived = self.missing = self.repeated = 0
         self._latencies = latencies
-        self._partial = bytearray()  # a frame of which only the beginning has come
+        self._partial = bytearray()  # the beginning of an incomplete frame
         self._kept: list[bytes] = []
 
     @property
     def seen(self) -> int:
-        """How many different deltas have come."""
+        """How many distinct deltas have come."""
         return self.next - 1 - self.missing
 
     def take(self, body: bytes, *, now: int) -> None:
-        """Count the deltas of the frames that are complete with `body`, seen at `now` µs."""
+        """Count the deltas in the frames that `body` completes, seen at `now` µs."""
         if self._latencies is None:
             self.arrived += body.count(_MARK)
             self._kept.append(body)
@@ -100,7 +100,7 @@ class Tally:
             self._latencies.add(int(due), now=now)
 
     def settle(self) -> None:
-        """Count what was kept."""
+        """Count the deltas whose count was deferred."""
         body, self._kept = b"".join(self._kept), []
         numbers = list(map(int, _NUMBER.findall(body)))
         numbers = numbers or [int(number, 36) for number in _BRIEF.findall(body)]
@@ -130,7 +130,7 @@ class Tally:
 
 
 def percentile(ordered: Sequence[int], share: float) -> float:
-    """The value that `share` (0 … 1) of the `ordered` values do not exceed: nearest rank."""
+    """Return the value that `share` (0 … 1) of the `ordered` values do not exceed: nearest rank."""
     if not ordered:
         return float("nan")
     rank = max(1, -(-len(ordered) * share // 1))

@@ -1,8 +1,8 @@
 """How long an answer goes on after a stop at another server: `python -m bench.stop`.
 
-Two servers on one Redis. Answers are asked for at the one and stopped at the other, which may or
-may not be the one that produces. Measured is the time from the stop request being sent to the last
-event with text that a viewer at the first server gets; and, for a silent model, to the end.
+Two servers share one Redis. Each answer is requested at the first server and stopped at the second;
+either may be the one that produces it. The time runs from sending the stop request until a viewer
+at the first server gets the last event with text or, with a silent model, the end of the stream.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _SILENT = "/demo tokens=2 rate=0 words=1 pause=600@1"
 
 
 async def stop_once(http: httpx.AsyncClient, here: str, there: str, text: str) -> float:
-    """Milliseconds from the request to stop to the last text, or to the end if there was none."""
+    """Return the milliseconds from the stop request to the last text after it, or to the end."""
     chat, asked = uuid4().hex, 0.0
     last = ended = 0.0
     stopping: asyncio.Task[httpx.Response] | None = None
@@ -48,7 +48,7 @@ async def stop_once(http: httpx.AsyncClient, here: str, there: str, text: str) -
 
 
 async def measure(servers: list[AppServer], stops: int) -> None:
-    """Stop `stops` answers of each kind, one after the other, and tell the times."""
+    """Stop `stops` answers of each kind, one after another, and print the times."""
     async with httpx.AsyncClient(timeout=30) as http:
         (await http.post(f"{servers[0].api}/api/session")).raise_for_status()
         for name, text in (("a model that speaks", _SPEAKING), ("a silent model", _SILENT)):

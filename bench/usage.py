@@ -1,4 +1,4 @@
-"""What happened between two readings of the counters, per event."""
+"""What the processes used between two readings of the counters, per event."""
 
 import os
 import re
@@ -11,7 +11,7 @@ _CALL = re.compile(r"\bp?call\(['\"](\w+)")
 
 
 def usage_metrics(usage: list[dict[str, Any]], *, produced: float) -> dict[str, Any]:
-    """Of the window between the two readings in `usage`, in which `produced` events were due."""
+    """Compute the metrics of the window between two readings, in which `produced` were due."""
     before, after = usage
     gone = {name: after[name] - before[name] for name in after if name != "calls"}
     delivered, seconds = max(1, gone["delivered"]), gone["at"] / 1e6
@@ -36,7 +36,7 @@ def usage_metrics(usage: list[dict[str, Any]], *, produced: float) -> dict[str, 
 
 
 def _sent(calls: dict[str, float]) -> float:
-    """Commands that clients sent: those that scripts run inside Redis do not count."""
+    """Return the commands that clients sent, without those that scripts ran inside Redis."""
     texts = [path.read_text() for path in _SCRIPTS.glob("*.lua")]
     inside = {name.lower() for text in texts for name in _CALL.findall(text)}
     scripted = any(name.startswith("eval") for name in calls)

@@ -1,8 +1,8 @@
-"""Just enough HTTP/1.1 for a load generator: a request, and a chunked response."""
+"""Just enough HTTP/1.1 for a load generator: requests without a body, chunked responses."""
 
 
 def request(method: str, path: str, *, port: int) -> bytes:
-    """The bytes of a request without a body."""
+    """Return the bytes of a request without a body."""
     return (
         f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\naccept: text/event-stream\r\n"
         "content-length: 0\r\nconnection: close\r\n\r\n"
@@ -10,11 +10,11 @@ def request(method: str, path: str, *, port: int) -> bytes:
 
 
 class ResponseReader:
-    """A response, as far as it has come.
+    """The response received so far.
 
     Attributes:
-        status: 0 until the head is complete.
-        ended: The terminating chunk has come: nothing was cut off.
+        status: The HTTP status; 0 until the head is complete.
+        ended: Whether the terminating chunk has come, so that nothing was cut off.
     """
 
     __slots__ = ("_left", "_partial", "ended", "status")
@@ -22,11 +22,11 @@ class ResponseReader:
     def __init__(self) -> None:
         self.status = 0
         self.ended = False
-        self._partial = b""  # of the head, or of the line with a chunk's size
-        self._left = 0  # bytes of the current chunk, with the line break behind it
+        self._partial = b""  # an incomplete head or chunk-size line
+        self._left = 0  # bytes left of the current chunk, with its line break
 
     def feed(self, data: bytes) -> bytes:
-        """Take what came from the socket; give back what it holds of the body."""
+        """Take bytes from the socket and return the body bytes in them."""
         if self._partial:
             data, self._partial = self._partial + data, b""
         if not self.status:

@@ -1,7 +1,7 @@
-"""Put uv at `.tools/bin/uv`: the one on PATH if it is new enough, else a pinned one.
+"""Put uv at `.tools/bin/uv`: the one on PATH if it is new enough, otherwise a pinned version.
 
-Runs on whatever `python3` the machine has (3.8 or later: uv finds or fetches the one the project
-needs), and with as little as that: each way is tried when the ways before it have failed.
+It runs on any `python3` from 3.8 on (uv finds or fetches the Python the project needs) and needs
+nothing else: each way to get uv is tried when those before it have failed.
 """
 
 import io
@@ -25,7 +25,7 @@ TIMEOUT = 30  # seconds without a byte
 
 
 def main():
-    """Leave a working uv at `UV`, or end with one line that says what to install."""
+    """Provide a working uv at `UV`, or exit with one line that says what to install."""
     for way in (from_path, from_venv, from_pip, from_release, from_apt):
         if way() and works(UV):
             return
@@ -33,26 +33,26 @@ def main():
 
 
 def from_path():
-    """Link the uv that the user has."""
+    """Link the user's own uv."""
     found = shutil.which("uv")
     return bool(found) and works(found) and put(Path(found))
 
 
 def from_venv():
-    """Make `.tools` a virtual environment; Debian's python3 cannot without python3-venv."""
+    """Install into a virtual environment at `.tools`; on Debian this needs python3-venv."""
     sys.stderr.write(f"uv: installing {VERSION} into {TOOLS}\n")
     made = attempt(sys.executable, "-m", "venv", "--clear", str(TOOLS))
     return made and pip(TOOLS / "bin" / "python")
 
 
 def from_pip():
-    """Use a pip that belongs to the system, without touching the system's packages."""
+    """Install with the system's pip, without touching the system's packages."""
     folder = TOOLS / "pip"
     return pip(sys.executable, "--target", str(folder)) and put(folder.resolve() / "bin" / "uv")
 
 
 def from_release():
-    """Unpack the release's archive; uv's own installer would need curl or wget for that."""
+    """Unpack the release archive; uv's own installer would need curl or wget."""
     base = os.environ.get("UV_INSTALLER_GITHUB_BASE_URL", "https://github.com")
     name = f"uv-{target()}"
     url = f"{base}/astral-sh/uv/releases/download/{VERSION}/{name}.tar.gz"
@@ -72,18 +72,18 @@ def from_release():
 
 
 def from_apt():
-    """Install what makes the first way work, where apt-get needs no password."""
+    """Install python3-venv, where apt-get needs no password, and use it."""
     return install_with_apt("python3-venv") and from_venv()
 
 
 def pip(python, *options):
-    """Whether `python -m pip` has installed the pinned uv; never builds it from source."""
+    """Install the pinned uv with `python -m pip`, never from source; return whether it worked."""
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     return attempt(*command, "--only-binary", ":all:", *options, f"uv=={VERSION}")
 
 
 def works(program):
-    """Whether `program` runs and is a uv new enough to read the lock file."""
+    """Whether `program` runs and is a uv that is new enough to read the lock file."""
     try:
         told = subprocess.run(
             [str(program), "--version"],
@@ -107,13 +107,13 @@ def put(program):
 
 
 def remove(path):
-    """Remove a file or a link, dangling ones too."""
+    """Remove a file or a link, even a dangling one."""
     if path.is_symlink() or path.exists():
         path.unlink()
 
 
 def attempt(*command):
-    """Run `command`; its failure is worth a line, since another way may still do."""
+    """Run `command`; report a failure in one line, because another way may still work."""
     done = run(*command)
     if not done:
         sys.stderr.write("uv: that did not work, trying the next way\n")
@@ -121,7 +121,7 @@ def attempt(*command):
 
 
 def target():
-    """This machine in the words of uv's releases."""
+    """Return the name of this platform in uv's releases."""
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
     system = "apple-darwin" if sys.platform == "darwin" else "unknown-linux-gnu"
     return f"{machine}-{system}"

@@ -1,8 +1,9 @@
 """Provide the programs that the tests need: Redis, PostgreSQL, Chromium and nginx.
 
-What the machine has is used as it is. What it lacks is installed where that needs no password:
-Chromium by Playwright's own download, anything else, and Chromium where that download cannot be
-reached, by the system's package manager. What is still missing is named, and the exit status is 1.
+Programs that the machine has are used as they are. Missing ones are installed where that needs no
+password: Chromium by Playwright's download, everything else by the system's package manager, which
+also installs Chromium if the download fails. If a program is still missing, the script names it and
+exits with status 1.
 """
 
 import os
@@ -19,13 +20,13 @@ from system_packages import (
 )
 from tests.support.programs import CHROMIUM, POSTGRES, PROGRAMS, Program, ProgramMissing, find
 
-# Debian starts what serves when it is installed, and makes a database to serve; the tests start
-# their own, so nobody should find one running that they did not ask for.
+# Debian creates and starts a database cluster when PostgreSQL is installed. The tests start their
+# own, so this file keeps the developer from ending up with a server they did not ask for.
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/chat-app-tests.conf")
 
 
 def main() -> int:
-    """Provide all; the exit status."""
+    """Provide all programs; return the exit status."""
     if CHROMIUM in missing():
         install_playwright_chromium()
     if absent := missing():
@@ -37,12 +38,12 @@ def main() -> int:
 
 
 def missing() -> list[Program]:
-    """The programs that are not there, or do not run."""
+    """Return the programs that are not installed or do not run."""
     return [program for program in PROGRAMS if not is_there(program)]
 
 
 def is_there(program: Program) -> bool:
-    """Whether a test would find `program`."""
+    """Whether the tests would find `program`."""
     try:
         find(program)
     except ProgramMissing:
@@ -51,7 +52,7 @@ def is_there(program: Program) -> bool:
 
 
 def install_playwright_chromium() -> None:
-    """Download the browser that fits Playwright; unreachable, it gives up within seconds."""
+    """Download the browser that fits Playwright; give up within seconds if it is unreachable."""
     os.environ.setdefault("PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT", "10000")
     playwright = (sys.executable, "-m", "playwright")
     downloaded = run(*playwright, "install", "--no-shell", "chromium")
@@ -60,7 +61,7 @@ def install_playwright_chromium() -> None:
 
 
 def install(absent: list[Program]) -> None:
-    """Ask the system's package manager."""
+    """Install the programs with the system's package manager."""
     if sys.platform == "darwin":
         for program in absent:
             install_with_brew(*program.brew.split())

@@ -1,7 +1,6 @@
-"""Make a folder of screenshots: every state of a conversation, wide and narrow, light and dark.
+"""Take screenshots of every state of a conversation, wide and narrow, light and dark.
 
-They are for looking at, one by one, and are not kept. `make screenshots` makes them in
-`screenshots/`.
+`make screenshots` puts them in `screenshots/`. They are for review by eye and are not committed.
 """
 
 import re
@@ -102,7 +101,7 @@ def _page(browser: Browser, app: AppServer, *, size: str, scheme: str) -> Iterat
 
 
 def _states(chat: ChatPage, model: OpenAIServer) -> Iterator[str]:
-    """Bring the page into each state; what it is called when it is there."""
+    """Bring the page into each state in turn; yield the state's name once it is shown."""
     chat.open()
     expect(chat.page.get_by_text("Your chats will appear here.")).to_be_attached()
     expect(chat.page.get_by_test_id("model-picker")).to_be_visible()

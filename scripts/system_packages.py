@@ -1,4 +1,7 @@
-"""Install packages of the system, where that needs nobody to type a password."""
+"""Install system packages, where that needs no password.
+
+Each function returns whether it succeeded.
+"""
 
 import os
 import shutil
@@ -6,27 +9,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-PATIENCE = 900  # seconds; a browser on a slow line
+PATIENCE = 900  # seconds; enough for a browser over a slow connection
 
 
 def install_with_apt(*packages):
-    """Whether apt-get has installed `packages`; False at once where it is not allowed."""
+    """Install `packages` with apt-get; fail at once where root is out of reach."""
     root = _become_root()
     if root is None or not shutil.which("apt-get"):
         return False
     quiet = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes"]
-    # Where the lists cannot be renewed those at hand may still do.
+    # If the package lists cannot be updated, the old ones may still do.
     run(*quiet, "update")
     return run(*quiet, "install", "--no-install-recommends", *packages)
 
 
 def install_with_brew(*packages):
-    """Whether Homebrew has installed `packages`."""
+    """Install `packages` with Homebrew."""
     return bool(shutil.which("brew")) and run("brew", "install", *packages)
 
 
 def write_as_root(path, text):
-    """Whether `path`, made with its folder if need be, now holds `text`."""
+    """Write `text` to `path`, creating its folder if needed."""
     root = _become_root()
     if root is None or not run(*root, "mkdir", "-p", str(Path(path).parent)):
         return False
@@ -34,13 +37,13 @@ def write_as_root(path, text):
 
 
 def remove_as_root(path):
-    """Whether `path` is gone."""
+    """Remove `path` if it exists."""
     root = _become_root()
     return root is not None and run(*root, "rm", "-f", str(path))
 
 
 def disable_service(name):
-    """Whether the service is stopped and stays so; False where services are managed otherwise."""
+    """Stop the service and keep it stopped; fail where systemd does not manage services."""
     root = _become_root()
     if root is None or not shutil.which("systemctl"):
         return False
@@ -48,7 +51,7 @@ def disable_service(name):
 
 
 def run(*command, stdin=""):
-    """Whether `command` ended well within `PATIENCE`; what it says goes to standard error."""
+    """Run `command` within `PATIENCE`; its output goes to standard error."""
     try:
         done = subprocess.run(
             command, input=stdin, text=True, stdout=sys.stderr, check=False, timeout=PATIENCE
@@ -60,7 +63,7 @@ def run(*command, stdin=""):
 
 
 def _become_root():
-    """The words to put before a command that needs root; None where root is out of reach."""
+    """Return the words to put before a command that needs root; None where root is out of reach."""
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo"):

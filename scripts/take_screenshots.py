@@ -1,7 +1,7 @@
-"""Make the picture of the README: an answer that goes on over a refresh.
+"""Make the README's picture: an answer that continues across a refresh.
 
-Three screenshots of the real application, side by side in `docs/refresh.png`. Run it from the
-project's folder, after `make test` has provided a Chromium:
+It puts three screenshots of the real application side by side in `docs/refresh.png`. Run it from
+the project's folder, after `make test` has provided a Chromium:
 
     PYTHONPATH=. .venv/bin/python scripts/take_screenshots.py
 """
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def three_moments(browser: Browser, app: AppServer) -> dict[str, bytes]:
-    """Screenshots of one answer, each under its caption."""
+    """Take the screenshots of one answer, by caption."""
     context = browser.new_context(base_url=app.page, viewport=SIZE, device_scale_factor=1.5)
     page = context.new_page()
     page.goto("/")
@@ -68,13 +68,13 @@ def three_moments(browser: Browser, app: AppServer) -> dict[str, bytes]:
 
 
 def grown(page: Page, *, to: int) -> int:
-    """Wait until the answer has `to` characters; how many it has then."""
+    """Wait until the answer has at least `to` characters; return how many it has."""
     page.wait_for_function(f"length => ({LENGTH})() >= length", arg=to)
     return page.evaluate(LENGTH)
 
 
 def side_by_side(browser: Browser, moments: dict[str, bytes]) -> bytes:
-    """One picture of them all."""
+    """Combine the screenshots into one picture."""
     figures = [
         FIGURE.format(image=base64.b64encode(image).decode(), caption=caption)
         for caption, image in moments.items()

@@ -1,9 +1,9 @@
-// The peer under test: npm resumable-stream behind node:http. Routes as in bench/server.py.
+// The peer under test: npm resumable-stream behind node:http. Same routes as bench/server.py.
 //
 // Lean: one context per process over two `redis` clients, strings straight to the response.
-// As documented (?documented=1): what the AI SDK's guide makes of a POST handler: events encoded
-// by a transform, the stream split in two, one half through a TextEncoderStream to the response,
-// the other to a context made for this request, with clients of its own.
+// As documented (?documented): the POST handler of the AI SDK's guide. A transform encodes the
+// events and the stream is split in two: one half goes through a TextEncoderStream to the
+// response, the other to a context made for this request, with its own clients.
 
 import { createServer } from "node:http";
 import { createClient } from "redis";
@@ -25,7 +25,7 @@ await Promise.all([publisher.connect(), subscriber.connect()]);
 const context = createResumableStreamContext({ waitUntil, publisher, subscriber });
 
 const sources = new Map();
-const detached = []; // nobody reads these; the package drains its source by itself
+const detached = []; // streams without a reader; the package drains its source by itself
 
 async function send(response, stream) {
   response.writeHead(200, HEADERS);

@@ -1,13 +1,13 @@
-// The synthetic source; bench/source.py is the same in Python.
+// The synthetic source; bench/source.py is its Python twin.
 
 const TICK_US = 1000;
 const BREATH = 64; // deltas in a row before an unthrottled source gives the event loop a turn
 
-/** CLOCK_MONOTONIC in microseconds: the clock of the load generator too. */
+/** CLOCK_MONOTONIC in microseconds, the load generator's clock. */
 const ORIGIN = Number(process.hrtime.bigint() / 1000n) - performance.now() * 1000;
 export const now = () => Math.round(ORIGIN + performance.now() * 1000);
 
-/** The part of a delta's text that all deltas due at `due` share. */
+/** The part of the text that all deltas due at `due` share. */
 const markOf = (due) => "@" + String(due).padStart(14, "0") + " ";
 
 const stamp = (number, mark) => String(number).padStart(8, "0") + mark;
@@ -23,8 +23,9 @@ export const frameOf = (number, mark) =>
   'data: {"type":"text-delta","id":"1","delta":"' + stamp(number, mark) + '"}\n\n';
 
 /**
- * Emits what is due, for all streams of the process, from one timer. A stream's deltas are a whole
- * number of milliseconds apart, so it stays in the slots of a wheel that turns once in that time.
+ * Emits the deltas that are due, for all streams of the process, from one timer. The deltas of a
+ * stream are a whole number of milliseconds apart, so it keeps its slot in a wheel that turns once
+ * in that time.
  */
 class Ticker {
   #wheels = new Map(); // period in ticks -> slots of sources
@@ -43,7 +44,7 @@ class Ticker {
     }
   }
 
-  /** Until the next tick in which something is due. */
+  /** Sets the timer for the next tick that has something due. */
   #sleep() {
     let next = Infinity;
     for (const [ticks, wheel] of this.#wheels) {
@@ -75,17 +76,17 @@ class Ticker {
 
 const ticker = new Ticker();
 
-/** A stream's worth of deltas, at `rate` per second, or as fast as they are taken if it is 0. */
+/** The deltas of one stream, `rate` per second, or as fast as they are read if it is 0. */
 export class Source {
   constructor({ count, rate, seconds, make }) {
     Object.assign(this, { count, rate, seconds, make });
     this.produced = 0;
-    this.elapsed = null; // microseconds, once all is taken
+    this.elapsed = null; // microseconds, once the source has ended
     this.go = new Promise((resolve) => (this.start = resolve));
     this.end = new Promise((resolve) => (this.finish = resolve));
   }
 
-  /** As a ReadableStream of what `make` makes of a delta; `last` follows when `end` resolves. */
+  /** Returns a ReadableStream of `make`'s deltas; `last` follows when `end` resolves. */
   stream(last) {
     return this.rate > 0 ? this.#paced(last) : this.#unthrottled(last);
   }
