@@ -17,14 +17,23 @@ def on_shutdown_signal(act: Callable[[], None]) -> Generator[None]:
 
     The server stops only after its last response, and a viewer's response lasts as long as its
     stream. So whatever ends the responses cannot wait for the end of the lifespan.
+
+    Only the first signal counts. Ctrl-C reaches Granian's supervisor and its worker, and the
+    supervisor then sends the worker another one; two in quick succession block the worker forever
+    (`WorkerSignal.set` waits for room in a channel of one).
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are not ours: something else runs the loop, such as a test
         return
     loop = asyncio.get_running_loop()
     before: dict[signal.Signals, Any] = {}
+    stopping = False
 
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:
+            return
+        stopping = True
         loop.call_soon_threadsafe(act)
         earlier = before[signal.Signals(number)]
         if callable(earlier):
