@@ -11,8 +11,10 @@
     ├── GenerationError        the model, and the turn around it
     │   ├── TurnInProgress         the chat is being answered; carries the open `stream_id`
     │   ├── ProviderUnavailable    the provider fails or cannot be reached
+    │   ├── ProviderMisconfigured  the provider refuses this server, not the prompt
     │   ├── ProviderThrottled      the provider refuses for now
-    │   └── PromptRejected         the provider will never accept this prompt
+    │   ├── PromptRejected         the provider will never accept this prompt
+    │   └── ContextExceeded        the chat is too long for the model
     ├── AccessError            who may see what
     │   ├── NotAuthenticated       the request has no valid identity
     │   ├── ForbiddenOrigin        sent by another site's page
@@ -126,24 +128,28 @@ class ProviderUnavailable(GenerationError):
     code = "provider_unavailable"
 
 
-class ProviderThrottled(GenerationError):
-    """The model provider refuses requests for now: a rate limit or a quota.
+class ProviderMisconfigured(GenerationError):
+    """The model provider refuses this server: its key, its credit, or the name of the model."""
 
-    Attributes:
-        retry_after: How long the provider asks to wait, if it says.
-    """
+    code = "provider_misconfigured"
+
+
+class ProviderThrottled(GenerationError):
+    """The model provider refuses requests for now: a rate limit or a quota."""
 
     code = "provider_throttled"
-
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class PromptRejected(GenerationError):
     """The model provider will not answer this prompt, however often it is sent."""
 
     code = "prompt_rejected"
+
+
+class ContextExceeded(GenerationError):
+    """The chat has become too long for the model."""
+
+    code = "context_exceeded"
 
 
 class AccessError(ChatAppError):

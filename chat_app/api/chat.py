@@ -71,7 +71,9 @@ async def _begin(request: ChatRequest, caller: Identity, api: Api) -> Turn:
             caller, chat_id=request.id, message_id=request.message_id, model=request.model
         )
     if request.action == "continue" or prompt is None:
-        return await api.turns.continue_(caller, chat_id=request.id, message_id=request.reply_id)
+        return await api.turns.continue_(
+            caller, chat_id=request.id, message_id=request.reply_id, model=request.model
+        )
     message_id, edited_id = prompt.id, prompt.edited_id
     if message_id == edited_id:  # the AI SDK sends this with any prompt, whether an edit or not
         known = await _known_prompt(prompt, request.id, caller, api)

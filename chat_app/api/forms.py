@@ -159,11 +159,11 @@ class ChatRequest(BaseModel):
 
     @property
     def reply_id(self) -> str | None:
-        """The message to regenerate or to continue; None for the last one."""
-        if self.message_id is not None or self.action == "regenerate":
-            return self.message_id
+        """The reply to continue; None for the last one."""
         sent = self._sent
-        return sent.id if sent is not None and sent.role == "assistant" else None
+        if self.message_id is None and sent is not None and sent.role == "assistant":
+            return sent.id
+        return self.message_id
 
 
 def edit_id(edited_id: str, text: str) -> str:

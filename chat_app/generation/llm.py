@@ -75,7 +75,9 @@ class LLM(Protocol):
 
         Raises:
             ProviderUnavailable: The provider failed, or its stream broke off before the end.
+            ProviderMisconfigured: The provider refuses this server: its key, credit or model name.
             ProviderThrottled: The provider refuses for now.
             PromptRejected: The provider will not answer this prompt.
+            ContextExceeded: The chat is too long for the model.
         """
         ...

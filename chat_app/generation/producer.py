@@ -212,7 +212,7 @@ class Producer:
 
     async def _ended(self, writing: Writing) -> Outcome:
         """Finish the reply, unless the log has all of it, and return how it ended."""
-        outcome = Outcome(kind="interrupted")
+        outcome = _INTERRUPTED
         if not writing.reply.finished:
             asking = self._may_ask(writing)
             writing.begin(asking=asking)
@@ -238,7 +238,7 @@ class Producer:
             if self._survives:
                 raise
             # This process ends, and the log with it: keep what there is.
-            return Outcome(kind="interrupted")
+            return _INTERRUPTED
         finally:
             # Closing the model's stream ends the request to the provider.
             for task in (pump, stop):

@@ -17,9 +17,11 @@ from chat_app.streams.model import Outcome
 _logger = logging.getLogger(__name__)
 
 _TEXT_OF_FAILURE = {
-    "provider_throttled": "The model provider is busy. Try again in a moment.",
-    "provider_unavailable": "The model provider does not answer. Try again.",
-    "prompt_rejected": "The model provider does not accept this prompt. Change it and try again.",
+    "provider_misconfigured": "The model is not set up correctly. The server's log says why.",
+    "provider_throttled": "The model provider is rate-limiting requests. Try again in a moment.",
+    "provider_unavailable": "The model provider is not responding. Try again.",
+    "prompt_rejected": "The model provider rejected this prompt. Change it and try again.",
+    "context_exceeded": "The chat has become too long for the model. Start a new one.",
 }
 _FINISH_REASON = {"failed": "error", "interrupted": "interrupted", "stopped": "other"}
 _ADDED_UP = (

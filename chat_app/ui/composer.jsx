@@ -7,7 +7,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { PrefetchPageLinks, useLocation, useNavigate } from "react-router";
 
-import { settleSent, showSent, useSent, useUnanswered } from "$/public/external/chat_app/ui/sending/sending.js";
+import { newId, NO_REPLY_MS, settleSent, showSent, useSent, useUnanswered } from "$/public/external/chat_app/ui/sending/sending.js";
 import { settleWish } from "$/public/external/chat_app/ui/wish/wish.jsx";
 
 import { staysAt, useDestination } from "./destination.js";
@@ -15,8 +15,6 @@ import { chatAt, forgetDraft, keepDraft, moveDraft, readDraft } from "./draft.js
 
 const MAX_HEIGHT_PX = 220;
 const WAIT = "The answer is still being written. Press Enter to send this when it is done.";
-/** Without a reply for this long, the reader may press Stop again. */
-const NO_REPLY_MS = 15_000;
 const MISHAPS = new Set(["failed", "interrupted"]);
 const NO_REPLY = "The server did not respond. Send again; your message will not be duplicated.";
 
@@ -215,10 +213,4 @@ function SendIcon() {
 
 function newPrompt() {
   return { id: newId(), tried: false };
-}
-
-/** 128 random bits as hex; `crypto.randomUUID` is missing on plain-http pages. */
-function newId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -8,13 +8,19 @@
 import { useSyncExternalStore } from "react";
 import { useLocation } from "react-router";
 
-/** Without a reply for this long, e.g. during a restart, the prompt may be sent again. */
-const NO_REPLY_MS = 15_000;
+/** Without a reply for this long, e.g. during a restart, the reader may try again. */
+export const NO_REPLY_MS = 15_000;
 
 const NOTHING = Object.freeze({ prompt: null, unansweredId: "" });
 let state = NOTHING;
 let timer;
 const listeners = new Set();
+
+/** An id for a prompt: 128 random bits as hex; `crypto.randomUUID` is missing on plain-http pages. */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 /**
  * @param {object} prompt

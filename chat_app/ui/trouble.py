@@ -44,8 +44,16 @@ _WORDS = {
         "The model could not be reached, or failed while answering.",
         "Try again.",
     ),
+    "provider_misconfigured": (
+        "The model is not set up correctly on this server.",
+        "Ask the site operator: the server's log says why.",
+    ),
     "provider_throttled": ("The model is rate-limiting requests.", "Try again in a minute."),
     "prompt_rejected": ("The model rejected this prompt.", "Rephrase or shorten it."),
+    "context_exceeded": (
+        "This chat has become too long for the model.",
+        "Start a new chat, or edit an earlier message.",
+    ),
     "stopped": ("You stopped the answer before it began.", "Retry to get an answer."),
     "interrupted": ("The answer was interrupted before any of it was saved.", "Try again."),
 }

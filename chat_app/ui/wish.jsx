@@ -4,8 +4,7 @@
  */
 import { useSyncExternalStore } from "react";
 
-/** Without a reply for this long, the reader may try again. */
-const NO_REPLY_MS = 15_000;
+import { NO_REPLY_MS } from "$/public/external/chat_app/ui/sending/sending.js";
 
 let pending = "";
 let timer;

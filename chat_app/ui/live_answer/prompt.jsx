@@ -8,7 +8,7 @@ import { useLocation } from "react-router";
 
 import { forgetDraft, keepDraft, readDraft } from "$/public/external/chat_app/ui/composer/draft.js";
 import { Sending } from "$/public/external/chat_app/ui/sending/sent_prompt.jsx";
-import { showSent, useSent } from "$/public/external/chat_app/ui/sending/sending.js";
+import { newId, showSent, useSent } from "$/public/external/chat_app/ui/sending/sending.js";
 
 import { Branches, CopyButton, EditIcon, IconButton } from "./actions.jsx";
 
@@ -139,10 +139,4 @@ function isLast(prompt) {
 
 function isIdle(prompt) {
   return prompt.closest("[data-answering=true]") === null;
-}
-
-/** 128 random bits as hex; `crypto.randomUUID` is missing on plain-http pages. */
-function newId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

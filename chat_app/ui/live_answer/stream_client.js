@@ -121,8 +121,10 @@ export class StreamClient {
   /** For a stream that has closed, the server may send the stored message instead of its events. */
   #takeWhole(data) {
     const message = typeof data === "string" ? JSON.parse(data) : data;
-    const parts = (message.parts ?? []).filter((part) => part.type === "text");
-    this.text = parts.map((part) => part.text).join("");
+    const told = (type) => (message.parts ?? []).map((part) => (part.type === type ? part.text : "")).join("");
+    this.text = told("text");
+    this.reasoning = told("reasoning");
+    this.#learn(message.metadata ?? {});
     const status = message.metadata?.status;
     this.#settle(status in STATUS_OF_OUTCOME ? status : "completed", null);
   }

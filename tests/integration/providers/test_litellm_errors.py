@@ -1,11 +1,17 @@
 """Every way a provider can fail, over real sockets."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
-from chat_app.errors import GenerationError, PromptRejected, ProviderThrottled, ProviderUnavailable
+from chat_app.errors import (
+    ContextExceeded,
+    GenerationError,
+    PromptRejected,
+    ProviderMisconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+)
 from chat_app.generation.litellm import LiteLLMModel
 from tests.support.litellm_model import (
     KEY,
@@ -23,14 +29,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
     ("status", "code", "kind"),
     [
         (400, None, PromptRejected),
-        (400, "context_length_exceeded", PromptRejected),
+        (400, "context_length_exceeded", ContextExceeded),
         (400, "content_policy_violation", PromptRejected),
         (413, None, PromptRejected),
         (422, None, PromptRejected),
-        (401, None, ProviderUnavailable),
-        (402, None, ProviderUnavailable),
-        (403, None, ProviderUnavailable),
-        (404, None, ProviderUnavailable),
+        (401, None, ProviderMisconfigured),
+        (402, None, ProviderMisconfigured),
+        (403, None, ProviderMisconfigured),
+        (404, None, ProviderMisconfigured),
         (408, None, ProviderUnavailable),
         (429, None, ProviderThrottled),
         (500, None, ProviderUnavailable),
@@ -70,7 +76,7 @@ async def test_a_chat_that_outgrew_the_model_is_called_too_long(
 
     _, error = await failure(model)
 
-    assert isinstance(error, PromptRejected)
+    assert isinstance(error, ContextExceeded)
     assert "too long" in str(error)
 
 
@@ -83,29 +89,6 @@ async def test_a_prompt_against_the_providers_policy_is_rejected_as_such(
 
     assert isinstance(error, PromptRejected)
     assert "policy" in str(error)
-
-
-async def test_a_throttling_provider_says_when_to_come_back(
-    server: OpenAIServer, model: LiteLLMModel
-) -> None:
-    server.script(refusal(429, retry_after="7"))
-
-    _, error = await failure(model)
-
-    assert isinstance(error, ProviderThrottled)
-    assert error.retry_after == timedelta(seconds=7)
-
-
-@pytest.mark.parametrize("retry_after", [None, "soon", "-1", "inf"])
-async def test_a_throttling_provider_without_a_sensible_retry_time_gives_none(
-    server: OpenAIServer, model: LiteLLMModel, retry_after: str | None
-) -> None:
-    server.script(refusal(429, retry_after=retry_after))
-
-    _, error = await failure(model)
-
-    assert isinstance(error, ProviderThrottled)
-    assert error.retry_after is None
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500])

@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from chat_app.errors import PromptRejected, ProviderThrottled, ProviderUnavailable
+from chat_app.errors import (
+    ContextExceeded,
+    GenerationError,
+    PromptRejected,
+    ProviderMisconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+)
 from chat_app.generation.llm import Delta, Finish, Usage
 from chat_app.identity.identity import Identity
 from chat_app.streams.model import Outcome, StreamId
@@ -190,6 +197,8 @@ async def test_a_stop_that_comes_before_the_producer_leaves_no_message(
         ProviderUnavailable("detail 1"),
         ProviderThrottled("detail 2"),
         PromptRejected("detail 3"),
+        ProviderMisconfigured("detail 4"),
+        ContextExceeded("detail 5"),
     ],
     ids=lambda error: error.code,
 )
@@ -197,7 +206,7 @@ async def test_a_failure_of_the_provider_keeps_what_it_had_said(
     here: ServerProcess,
     model: ScriptedLLM,
     alice: Identity,
-    error: ProviderUnavailable | ProviderThrottled | PromptRejected,
+    error: GenerationError,
 ) -> None:
     model.say("To the ", error)
 

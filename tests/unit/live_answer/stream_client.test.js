@@ -263,14 +263,14 @@ test("a stored message in place of the events is taken whole", async () => {
   const message = JSON.stringify({
     id: "m1",
     role: "assistant",
-    parts: [{ type: "text", text: TEXT }],
-    metadata: { status: "stopped" },
+    parts: [{ type: "reasoning", text: "Hm." }, { type: "text", text: TEXT }],
+    metadata: { status: "stopped", reasoning_ms: 1_234 },
   });
   const { client, end } = follow(
     new ScriptedServer(body([`data: ${JSON.stringify({ type: "data-appendMessage", data: message })}\n\n`])),
   );
   await end;
-  expect(client).toMatchObject({ text: TEXT, status: "stopped" });
+  expect(client).toMatchObject({ text: TEXT, reasoning: "Hm.", thoughtMs: 1_234, status: "stopped" });
 });
 
 test("close ends following and drops the connection", async () => {
