@@ -2,6 +2,8 @@
 
 UV := .tools/bin/uv
 BIN := .venv/bin
+# What of the lock is installed: what the application needs, or all of it.
+READY := .venv/.ready
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
@@ -48,7 +50,7 @@ format: $(SYNCED) ## Format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-migrate: $(SYNCED) ## Bring the database up to date
+migrate: $(READY) ## Bring the database up to date
 	$(BIN)/alembic upgrade head
 
 programs: $(SYNCED) ## Install missing test programs: Redis, PostgreSQL, Chromium, nginx
@@ -59,10 +61,18 @@ clean: ## Remove generated files, but not the database
 
 # Marks when the environment was last synced with the lock. Modules are compiled here, once and in
 # parallel, instead of at each first start.
-$(SYNCED): pyproject.toml uv.lock | $(UV)
-	@$(UV) sync --frozen --compile-bytecode || { $(UV) python find >/dev/null 2>&1 || \
-	echo "Python 3.11, 3.12 or 3.13 is needed and uv could not download one: install it and run make again."; exit 1; }
+$(READY): pyproject.toml uv.lock | $(UV)
+	@$(call sync,--no-dev --inexact)
 	@touch $@
+
+$(SYNCED): pyproject.toml uv.lock | $(UV)
+	@$(call sync)
+	@touch $(READY) $@
+
+define sync
+$(UV) sync --frozen --compile-bytecode $(1) || { $(UV) python find >/dev/null 2>&1 || \
+	echo "Python 3.11, 3.12 or 3.13 is needed and uv could not download one: install it and run make again."; exit 1; }
+endef
 
 $(UV):
 	@command -v python3 >/dev/null || { echo "python3 is needed: install Python 3.11 or later and run make again."; exit 1; }

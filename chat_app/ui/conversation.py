@@ -51,8 +51,8 @@ class ConversationState(rx.State):
     answering: bool = False
     shown_at: str = ""
     ended: str = ""
-    trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
-    send_trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
+    trouble: rx.Field[Trouble] = rx.field(default_factory=lambda: NO_TROUBLE)
+    send_trouble: rx.Field[Trouble] = rx.field(default_factory=lambda: NO_TROUBLE)
     owed_id: str = ""
     accepted: str = ""
     refusals: int = 0

@@ -55,7 +55,7 @@ class SidebarState(rx.State):
     discarded_id: str = ""
     discarded_title: str = ""
     discarded_until: datetime = datetime.max.replace(tzinfo=UTC)
-    trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
+    trouble: rx.Field[Trouble] = rx.field(default_factory=lambda: NO_TROUBLE)
     _next: str | None = None
 
     @rx.event
