@@ -104,7 +104,7 @@ class Source:
             await self._paced(appender, ticker=ticker)
         else:
             await self._unthrottled(appender, begun=begun)
-        await appender.flushed()
+        await appender.wait_flushed()
         self.elapsed = now() - begun
         await self.end.wait()
 
@@ -141,4 +141,4 @@ class Source:
                 await asyncio.sleep(0)
                 if now() > limit:
                     return
-            await appender.room()
+            await appender.wait_for_room()

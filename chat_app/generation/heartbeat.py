@@ -38,7 +38,7 @@ async def watch(docket: Docket, worker: Worker, *, patience: timedelta) -> None:
         except STORE_ERRORS as error:
             _logger.info("the task queue does not answer: %r", error)
         except Exception:  # outermost frame of its task
-            _logger.exception("looking after the worker failed; trying again")
+            _logger.exception("looking after the worker failed; retrying")
 
 
 async def _look_after(docket: Docket, worker: Worker, client: Any, *, patience: timedelta) -> None:

@@ -100,7 +100,7 @@ class Producer:
         tail = await self._store.durable_tail(identity, stream_id)
         if not tail or not await self._lacks(stream_id, tail):
             return False
-        await asyncio.sleep(self._log.options.restoring.total_seconds())
+        await asyncio.sleep(self._log.options.restore_grace.total_seconds())
         return not await self._lacks(stream_id, tail)
 
     async def _lacks(self, stream_id: StreamId, tail: int) -> bool:

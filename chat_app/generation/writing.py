@@ -126,7 +126,7 @@ class Writing:
         """
         try:
             if self.assignment.takeover:
-                await self.appender.flushed()  # a call is counted before it is made
+                await self.appender.wait_flushed()  # a call is counted before it is made
             meta = await self._say(model)
         except (Fenced, StreamClosed):
             raise  # losing the right to write is not an outcome
@@ -139,7 +139,7 @@ class Writing:
         self._end_part()
         self._tell({**meta, **self._duration()})
         self._end_step()
-        await self.appender.flushed()
+        await self.appender.wait_flushed()
 
     async def _say(self, model: LLM) -> dict[str, Any]:
         """Write every delta; return the metadata known at the end."""
@@ -156,7 +156,7 @@ class Writing:
                 if delta.text:
                     self._time(delta.kind)
                     self._take(delta)
-                    await self.appender.room()
+                    await self.appender.wait_for_room()
         return meta
 
     def _time(self, kind: Kind) -> None:

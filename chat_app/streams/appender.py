@@ -10,10 +10,10 @@ from chat_app.streams.keys import Keys
 from chat_app.streams.model import Outcome, StreamId
 from chat_app.streams.tail import Tail
 
-_ROOM = 256 * 1024
-"""Characters that may wait for a flush before `Appender.room` makes the producer wait."""
+_MAX_PENDING_CHARS = 256 * 1024
+"""Characters that may wait for a flush before `wait_for_room` makes the producer wait."""
 
-_DONE = (b"ok", b"stop")
+_WRITTEN = (b"ok", b"stop")
 
 
 class _Text:
@@ -31,8 +31,8 @@ class _Text:
 class Appender:
     """One producer's right to write one stream.
 
-    Appending never waits. Events are durable once `flushed` returns, and viewers never see them
-    earlier. What the store loses in a restart is written again at the same offsets.
+    Appending never waits. Events are durable once `wait_flushed` returns, and viewers never see
+    them earlier. What the store loses in a restart is written again at the same offsets.
 
     Attributes:
         tail: The stream from its first event, as far as it is durable.
@@ -58,7 +58,7 @@ class Appender:
         self.outage = asyncio.Event()
         self.keys = keys
         self._token = str(token)
-        self.still_owner = still_owner or _nobody_else
+        self.still_owner = still_owner or _always_owner
         self._wake = wake
         self._pending: list[bytes | _Text] = []
         self._pending_chars = 0
@@ -66,10 +66,10 @@ class Appender:
         self._restore = False
         self._end = tail.end  # how far this producer knows the stream to be durable
         self._outcome: Outcome | None = None  # given to `close`
-        self._asked: Outcome | None = None  # sent with the current flush
+        self._sent_outcome: Outcome | None = None  # sent with the current flush
         self._error: ChatAppError | None = None
         self._confirmed = asyncio.Event()  # set at each answer from the store
-        self._confirmed_once = False  # since the last pulse
+        self._confirmed_since_pulse = False
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Add an event.
@@ -98,14 +98,14 @@ class Appender:
         pending.append(_Text(kind, part_id, text))
         self._wake(self)
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until the store has caught up enough; a fast producer calls this often."""
-        if self._pending_chars > _ROOM:
-            await self._until(lambda: self._pending_chars <= _ROOM)
+        if self._pending_chars > _MAX_PENDING_CHARS:
+            await self._wait_until(lambda: self._pending_chars <= _MAX_PENDING_CHARS)
 
-    async def flushed(self) -> None:
+    async def wait_flushed(self) -> None:
         """Wait until everything appended is durable; raises as `append` does."""
-        await self._until(lambda: not self._pending and not self._unconfirmed)
+        await self._wait_until(lambda: not self._pending and not self._unconfirmed)
 
     async def close(self, outcome: Outcome) -> None:
         """Close the stream together with its last events, atomically; final and idempotent.
@@ -118,7 +118,7 @@ class Appender:
             self._check()
             self._outcome = outcome
             self._wake(self)
-        await self._until(lambda: self.tail.outcome is not None)
+        await self._wait_until(lambda: self.tail.outcome is not None)
 
     def _check(self) -> None:
         if self._error is not None:
@@ -126,14 +126,14 @@ class Appender:
         if self._outcome is not None:
             raise StreamClosed(f"stream {self.stream_id} has ended")
 
-    async def _until(self, reached: Callable[[], bool]) -> None:
+    async def _wait_until(self, reached: Callable[[], bool]) -> None:
         while not reached():
             if self._error is not None:
                 raise self._error
             self._confirmed.clear()
             await self._confirmed.wait()
 
-    def request(self) -> list[str | bytes]:
+    def next_request(self) -> list[str | bytes]:
         """Return the arguments for `append.lua`, with the same events until they are answered."""
         first = self._end + 1
         if not self._unconfirmed and self._pending:
@@ -145,20 +145,20 @@ class Appender:
         frames, restore = self._unconfirmed, "0"
         if self._restore:
             frames, first, restore = self.tail.frames(after=0) + frames, 1, "1"
-        self._asked = None if self._pending else self._outcome
-        outcome = "" if self._asked is None else str(self._asked)
+        self._sent_outcome = None if self._pending else self._outcome
+        outcome = "" if self._sent_outcome is None else str(self._sent_outcome)
         return [self._token, str(first), restore, outcome, str(len(frames)), *frames]
 
-    def answered(self, status: bytes) -> None:
-        """Process the store's answer to the last `request`."""
-        if status in _DONE:
+    def on_reply(self, status: bytes) -> None:
+        """Process the store's answer to the last `next_request`."""
+        if status in _WRITTEN:
             if status == b"stop":
                 self.stop_requested.set()
             frames, self._unconfirmed = self._unconfirmed, []
             self._restore = False
             if self.tail.end == self._end:
                 self._end += len(frames)
-                self.tail.append(frames, outcome=self._asked)
+                self.tail.append(frames, outcome=self._sent_outcome)
             else:
                 # A newer producer in this process has opened the stream meanwhile; the tail
                 # already holds these frames.
@@ -175,7 +175,7 @@ class Appender:
             return
         else:
             self._error = StreamClosed(f"stream {self.stream_id} has ended")
-        self._confirmed_once = True
+        self._confirmed_since_pulse = True
         self._confirmed.set()
         if self._error is None and (self._pending or self._restore or self._closing):
             self._wake(self)
@@ -193,9 +193,9 @@ class Appender:
         self._confirmed.set()
         self.stop_requested.set()  # wakes a producer whose model is silent
 
-    def has_rested(self) -> bool:
+    def was_idle(self) -> bool:
         """Return whether the stream is open and has not been flushed since the previous call."""
-        idle, self._confirmed_once = not self._confirmed_once, False
+        idle, self._confirmed_since_pulse = not self._confirmed_since_pulse, False
         return idle and self._error is None and self.tail.outcome is None
 
     @property
@@ -203,5 +203,5 @@ class Appender:
         return self._outcome is not None and self.tail.outcome is None
 
 
-async def _nobody_else() -> bool:
+async def _always_owner() -> bool:
     return True

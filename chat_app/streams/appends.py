@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from redis.exceptions import NoScriptError
 
+from chat_app.streams.connection import Command, DedicatedConnection
 from chat_app.streams.keys import Keys
-from chat_app.streams.line import Command, Line
 from chat_app.streams.outages import STORE_ERRORS
 
 _logger = logging.getLogger(__name__)
@@ -60,23 +60,23 @@ class ServerAppends:
         self._client = client
         self._text = text
         self._sha = _sha(text)
-        self._line = Line(client.connection_pool.make_connection())
+        self._connection = DedicatedConnection(client.connection_pool.make_connection())
 
     async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
         """Run the requests and return the status of each."""
         keys, args = _joined(head, requests)
         command = ("EVALSHA", self._sha, str(len(keys)), *keys, *args)
-        [replies] = await self._line.ask([command])
+        [replies] = await self._connection.execute([command])
         if isinstance(replies, NoScriptError):  # the store has restarted
             await self._client.script_load(self._text)
-            [replies] = await self._line.ask([command])
+            [replies] = await self._connection.execute([command])
         if isinstance(replies, Exception):
             raise replies
         return replies
 
     async def aclose(self) -> None:
         """Close the connection."""
-        await self._line.aclose()
+        await self._connection.aclose()
 
 
 class ClusterAppends:
@@ -90,52 +90,52 @@ class ClusterAppends:
         self._client = client
         self._sha = _sha(text)
         self._script = script
-        self._lines: dict[str, Line] = {}  # by node name
+        self._connections: dict[str, DedicatedConnection] = {}  # by node name
 
     async def __call__(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
         """Run the requests and return the status of each."""
         await self._client.initialize()
         nodes: dict[str, tuple[Any, list[int]]] = {}
-        for place, (keys, _) in enumerate(requests):
+        for index, (keys, _) in enumerate(requests):
             node = self._client.get_node_from_key(keys.state)
-            nodes.setdefault(node.name, (node, []))[1].append(place)
+            nodes.setdefault(node.name, (node, []))[1].append(index)
         replies: list[Any] = [None] * len(requests)
 
-        async def ask(node: Any, places: list[int]) -> None:
-            commands = [self._command(head, requests[place]) for place in places]
-            for place, reply in zip(places, await self._ask(node, commands), strict=True):
-                replies[place] = reply
+        async def call(node: Any, indexes: list[int]) -> None:
+            commands = [self._command(head, requests[index]) for index in indexes]
+            for index, reply in zip(indexes, await self._execute(node, commands), strict=True):
+                replies[index] = reply
 
         async with asyncio.TaskGroup() as tasks:
-            for node, places in nodes.values():
-                tasks.create_task(ask(node, places))
-        for place, reply in enumerate(replies):
+            for node, indexes in nodes.values():
+                tasks.create_task(call(node, indexes))
+        for index, reply in enumerate(replies):
             if isinstance(reply, Exception):
-                keys, args = requests[place]
-                [replies[place]] = await self._script(keys=keys, args=[*head, *args])
+                keys, args = requests[index]
+                [replies[index]] = await self._script(keys=keys, args=[*head, *args])
             else:
-                [replies[place]] = reply
+                [replies[index]] = reply
         return replies
 
     def _command(self, head: Sequence[str], request: Request) -> Command:
         keys, args = request
         return ("EVALSHA", self._sha, "2", *keys, *head, *args)
 
-    async def _ask(self, node: Any, commands: Sequence[Command]) -> Sequence[Any]:
-        line = self._lines.get(node.name)
-        if line is None:
-            connection = node.connection_class(**node.connection_kwargs)
-            line = self._lines[node.name] = Line(connection)
+    async def _execute(self, node: Any, commands: Sequence[Command]) -> Sequence[Any]:
+        connection = self._connections.get(node.name)
+        if connection is None:
+            connection = DedicatedConnection(node.connection_class(**node.connection_kwargs))
+            self._connections[node.name] = connection
         try:
-            return await line.ask(commands)
+            return await connection.execute(commands)
         except STORE_ERRORS as error:
             _logger.info("node %s: %s", node.name, type(error).__name__)
             return [error] * len(commands)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        for line in self._lines.values():
-            await line.aclose()
+        for connection in self._connections.values():
+            await connection.aclose()
 
 
 def _joined(

@@ -1,9 +1,9 @@
 """The store under the log: Redis, a Redis Cluster, or the same commands inside this process.
 
-Only this module, with its helpers `line`, `appends`, `subscription` and `outages`, uses `redis` and
-`burner_redis`. `memory://` runs burner-redis, which lacks some commands (in Lua: HMGET, UNLINK;
-elsewhere: exclusive ranges). The scripts use only what both have, so there is one implementation
-and one contract suite.
+Only this module, with its helpers `connection`, `appends`, `subscription` and `outages`, uses
+`redis` and `burner_redis`. `memory://` runs burner-redis, which lacks some commands (in Lua: HMGET,
+UNLINK; elsewhere: exclusive ranges). The scripts use only what both have, so there is one
+implementation and one contract suite.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from chat_app.streams.appends import (
     Request,
     ServerAppends,
 )
-from chat_app.streams.line import Line
+from chat_app.streams.connection import DedicatedConnection
 from chat_app.streams.outages import outages_translated
 from chat_app.streams.subscription import Subscription
 
 _SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 _FIELD = b"f"
-_CALLS = 32  # concurrent, hence connections to a server, beside the writer's and the feed's
+_MAX_CALLS = 32  # concurrent, hence connections to a server, beside the writer's and the feed's
 _DRIVER = DriverInfo()  # shared by all connections: creating one reads the disk
 
 
@@ -62,13 +62,13 @@ class Engine:
         self._appends = appends
         self._timeout = timeout.total_seconds()
         self._connection = connection
-        self._turn = asyncio.Semaphore(_CALLS)
+        self._slots = asyncio.Semaphore(_MAX_CALLS)
         self._scripts = {name: client.register_script(text) for name, text in _SCRIPTS.items()}
 
     async def run(self, script: str, *, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
         """Run one of the scripts in `lua/`, as one atomic step."""
         with outages_translated():
-            async with asyncio.timeout(self._timeout), self._turn:
+            async with asyncio.timeout(self._timeout), self._slots:
                 return await self._scripts[script](keys=keys, args=args)
 
     async def append(self, head: Sequence[str], requests: Sequence[Request]) -> list[bytes]:
@@ -84,7 +84,7 @@ class Engine:
     async def frames(self, key: str, *, after: int, limit: int) -> list[bytes]:
         """Return at most `limit` frames after offset `after` from the log at `key`."""
         with outages_translated():
-            async with asyncio.timeout(self._timeout), self._turn:
+            async with asyncio.timeout(self._timeout), self._slots:
                 entries = await self._client.xrange(key, min=f"{after + 1}-0", count=limit)
         return [fields[_FIELD] for _, fields in entries]
 
@@ -94,13 +94,13 @@ class Engine:
         assert self._connection is not None  # noqa: S101 # only a shared store is subscribed to
         with outages_translated():
             async with asyncio.timeout(self._timeout):
-                connection = await self._connection()
-                await connection.connect()
-            line = Line(connection)
+                raw = await self._connection()
+                await raw.connect()
+            connection = DedicatedConnection(raw)
             try:
-                yield Subscription(line, timeout=self._timeout)
+                yield Subscription(connection, timeout=self._timeout)
             finally:
-                await line.aclose()
+                await connection.aclose()
 
 
 @asynccontextmanager

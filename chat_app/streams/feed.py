@@ -34,15 +34,15 @@ _RETRY = 0.2  # seconds between attempts to reach the store
 class _Watched:
     """A stream with viewers in this process and a producer in another."""
 
-    __slots__ = ("heard", "keys", "missing", "tail")
+    __slots__ = ("keys", "missing_since", "pushed_at", "tail")
 
     def __init__(self, keys: Keys, tail: Tail) -> None:
         self.keys = keys
         self.tail = weakref.ref(tail)  # only viewers keep a tail alive
-        self.heard = time.monotonic()  # last push
-        self.missing = 0.0  # since when the store has not known it; 0 while it does
+        self.pushed_at = time.monotonic()  # last push
+        self.missing_since = 0.0  # since when the store has not known it; 0 while it does
 
-    def fed(self) -> Tail | None:
+    def tail_to_feed(self) -> Tail | None:
         """Return the tail if it needs feeding: still held, open, and not produced here."""
         tail = self.tail()
         if tail is None or tail.keep_all or tail.outcome is not None or tail.lost:
@@ -54,7 +54,7 @@ class Feed:
     """Keeps the tails of streams from other processes up to date. `run` is its one task.
 
     Attributes:
-        home: The channel that every process listens to: it carries the ids of streams to stop.
+        stop_channel: Carries the ids of streams to stop; every process listens to it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Feed:
     ) -> None:
         self._engine = engine
         self._on_stop = on_stop
-        self.home = f"{prefix}:feed"
+        self.stop_channel = f"{prefix}:feed"
         self._channel = f"{prefix}:feed:{uuid4().hex}"
         self._timeout = timeout.total_seconds()
         self._patience = 3 * self._timeout  # seconds until a lost stream is given up
@@ -106,16 +106,16 @@ class Feed:
         while True:
             try:
                 async with self._engine.subscription() as subscription:
-                    await subscription.add(self.home, self._channel)
+                    await subscription.add(self.stop_channel, self._channel)
                     self._subscription, away = subscription, False
                     while True:
                         await self._take(*await subscription.next())
             except LogUnavailable as error:
                 if not away:
-                    _logger.warning("%s; trying until it does", error)
+                    _logger.warning("%s; retrying until it does", error)
                 away = True
             except Exception:  # outermost frame of the task: without it every viewer would hang
-                _logger.exception("receiving failed; trying again")
+                _logger.exception("receiving failed; retrying")
             finally:
                 self._subscription = None
             await asyncio.sleep(_RETRY)
@@ -128,18 +128,18 @@ class Feed:
             except LogUnavailable:
                 pass  # the receiving task logs it
             except Exception:  # outermost frame of the task
-                _logger.exception("looking after streams failed; trying again")
+                _logger.exception("checking streams failed; retrying")
 
     async def _take(self, channel: str, push: bytes | None) -> None:
         if channel == self._channel:
             if push is None:  # subscribed from here on
-                await self._look_after(list(self._watched.values()))
+                await self._catch_up_all(list(self._watched.values()))
             else:
-                await self._look_after(list(self._extended(push)))
+                await self._catch_up_all(list(self._apply(push)))
         elif push is not None:
             self._on_stop(StreamId(push.decode()))
 
-    def _extended(self, push: bytes) -> Iterator[_Watched]:
+    def _apply(self, push: bytes) -> Iterator[_Watched]:
         """Take in what `append.lua` published, and yield each stream that now has a gap."""
         now = time.monotonic()
         pieces = iter(frame.split(push))
@@ -147,15 +147,15 @@ class Feed:
             key, last, count, outcome = head.decode().removesuffix("\n\n").split(" ")
             frames = list(islice(pieces, int(count)))
             watched = self._watched.get(key)
-            tail = watched and watched.fed()
+            tail = watched and watched.tail_to_feed()
             if not watched or tail is None:
                 continue
-            watched.heard = now
+            watched.pushed_at = now
             end = Outcome.parse(outcome) if outcome else None
             if not tail.extend(frames, last=int(last), outcome=end):
                 yield watched
 
-    async def _look_after(self, streams: Iterable[_Watched]) -> None:
+    async def _catch_up_all(self, streams: Iterable[_Watched]) -> None:
         for watched in streams:
             await self._catch_up(watched)
 
@@ -163,16 +163,16 @@ class Feed:
         """Start the pushes of a stream, and read from the log what they have not brought."""
         args = ["watch", self._channel]
         known, end, outcome, _ = await self._engine.run("watch", keys=watched.keys, args=args)
-        tail = watched.fed()
+        tail = watched.tail_to_feed()
         if tail is None:
             return
         if not known:
             # The store has restarted, and its producer may restore it; or it is gone for good.
-            watched.missing = watched.missing or time.monotonic()
-            if time.monotonic() - watched.missing > self._patience:
+            watched.missing_since = watched.missing_since or time.monotonic()
+            if time.monotonic() - watched.missing_since > self._patience:
                 tail.lose()
             return
-        watched.missing = 0.0
+        watched.missing_since = 0.0
         if end - tail.end > _PAGE:
             tail.skip(to=end)  # viewers read the log at their own pace
         while (start := tail.end) < end:
@@ -188,17 +188,17 @@ class Feed:
         now = time.monotonic()
         subscription = self._subscription
         if subscription is not None:
-            if now - subscription.heard > self._pulse + self._timeout:
-                _logger.warning("no word from the store; connecting anew")
+            if now - subscription.heard_at > self._pulse + self._timeout:
+                _logger.warning("the store is silent; reconnecting")
                 await subscription.aclose()
                 return
             await subscription.ping()
         for key, watched in list(self._watched.items()):
             if self._watched.get(key) is not watched:
                 continue  # another viewer came while other streams were checked
-            if watched.fed() is None:
+            if watched.tail_to_feed() is None:
                 await self._leave(watched)
-            elif now - watched.heard > self._pulse:
+            elif now - watched.pushed_at > self._pulse:
                 await self._catch_up(watched)
 
     async def _leave(self, watched: _Watched) -> None:
@@ -206,7 +206,7 @@ class Feed:
         keys = watched.keys
         await self._engine.run("watch", keys=keys, args=["leave", self._channel])
         current = self._watched.get(keys.state)
-        if current is watched and watched.fed() is None:
+        if current is watched and watched.tail_to_feed() is None:
             del self._watched[keys.state]
         elif current is not None:
             await self._catch_up(current)

@@ -54,14 +54,14 @@ class Follower:
             LogUnavailable: The stream is closed, and the store does not answer.
         """
         tail = self._tail
-        await tail.beyond(self.cursor)
+        await tail.wait_for_news(self.cursor)
         if self.cursor >= tail.end:
             if tail.outcome is None:
                 raise StreamNotFound("the store has lost this stream")
             return None
         if self.cursor < self._compact_until:
             return await self._compacted(tail)
-        frames = _at_once(await self._frames(tail, after=self.cursor))
+        frames = _first_page(await self._frames(tail, after=self.cursor))
         self.cursor = last = self.cursor + len(frames)
         return Batch(last=last, data=b"".join(frames))
 
@@ -69,7 +69,7 @@ class Follower:
         """Return a page of the replay, merged as a whole: merging page by page leaves seams."""
         if not self._replay:
             self._replay = await self._merged(tail)
-        frames = _at_once(self._replay)
+        frames = _first_page(self._replay)
         self._replay = self._replay[len(frames) :]
         self.cursor = frame.offset_of(frames[-1])
         return Batch(last=self.cursor, data=b"".join(frames))
@@ -108,14 +108,14 @@ class Follower:
         if cursor + 1 == tail.end:  # the usual case: the same bytes for all
             self.cursor = tail.end
             return tail.newest
-        frames = _at_once(tail.frames(after=cursor, limit=PAGE))
+        frames = _first_page(tail.frames(after=cursor, limit=PAGE))
         self.cursor = cursor + len(frames)
         return b"".join(frames)
 
     @property
     def live(self) -> bool:
         """Whether all events so far have been handed over, and more may follow."""
-        return not self._tail.behind(self.cursor)
+        return not self._tail.has_news(self.cursor)
 
     @property
     def closed(self) -> bool:
@@ -138,7 +138,7 @@ class Follower:
             await asyncio.sleep(_RETRY)
 
 
-def _at_once(frames: list[bytes]) -> list[bytes]:
+def _first_page(frames: list[bytes]) -> list[bytes]:
     """Return as many of `frames` as fit a page, at least one."""
     if sum(map(len, frames)) <= _PAGE_BYTES:
         return frames

@@ -45,7 +45,7 @@ class LogOptions:
     pulse: timedelta = timedelta(seconds=1)
 
     @property
-    def restoring(self) -> timedelta:
+    def restore_grace(self) -> timedelta:
         """How long a live producer may take to write again what the store has lost."""
         return 2 * self.pulse
 
@@ -74,7 +74,7 @@ class StreamLog:
             log_ttl=options.log_ttl,
             open_ttl=options.open_ttl,
             pulse=options.pulse,
-            on_fenced=self._produced_elsewhere,
+            on_fenced=self._follow_elsewhere,
         )
         self._feed = Feed(
             engine,
@@ -153,7 +153,7 @@ class StreamLog:
         """
         if appender.tail.outcome is None:
             appender.fence()  # it may still be held, and must not restore the stream
-            await self._produced_elsewhere(appender)
+            await self._follow_elsewhere(appender)
 
     async def follow(
         self, stream_id: StreamId, *, after: int = 0, compact: bool = False
@@ -172,16 +172,16 @@ class StreamLog:
         tail = await self._attach(stream_id)
         if after > tail.end:
             # This process may be behind: another one writes, and its push is on the way.
-            await self._until_reached(stream_id, after)
+            await self._wait_until_reached(stream_id, after)
         fetch = partial(self._fetch, self._keys(stream_id), tail)
         return Follower(tail, fetch=fetch, after=after, compact=compact)
 
-    async def _until_reached(self, stream_id: StreamId, after: int) -> None:
+    async def _wait_until_reached(self, stream_id: StreamId, after: int) -> None:
         state = await self.state(stream_id)
         if after > state.tail and state.outcome is None:
             # A store that came back with an older copy of its data lacks what consumers have seen,
             # until the producer's next event or pulse, when it is written again.
-            await asyncio.sleep(self.options.restoring.total_seconds())
+            await asyncio.sleep(self.options.restore_grace.total_seconds())
             state = await self.state(stream_id)
         if after > state.tail:
             msg = f"the stream's newest offset is {state.tail}"
@@ -199,7 +199,7 @@ class StreamLog:
     async def request_stop(self, stream_id: StreamId) -> StreamState:
         """Ask the producer of an open stream to end it; idempotent. Raises `StreamNotFound`."""
         known, end, outcome = await self._engine.run(
-            "stop", keys=self._keys(stream_id), args=[self._feed.home, stream_id]
+            "stop", keys=self._keys(stream_id), args=[self._feed.stop_channel, stream_id]
         )
         if not known:
             raise StreamNotFound(f"no stream {stream_id}")
@@ -221,7 +221,7 @@ class StreamLog:
     async def _fetch(self, keys: Keys, tail: Tail, after: int) -> list[bytes]:
         """Return the next frames after `after`, from this process if possible, else the log."""
         if after >= tail.end:
-            raise OffsetExpired("the log of this stream has gone back")
+            raise OffsetExpired("the log no longer reaches this offset")
         if after >= tail.start:
             return tail.frames(after=after, limit=PAGE)
         frames = await self._page(keys, after=after)
@@ -233,7 +233,7 @@ class StreamLog:
         if appender is not None:
             appender.stop_requested.set()
 
-    async def _produced_elsewhere(self, appender: Appender) -> None:
+    async def _follow_elsewhere(self, appender: Appender) -> None:
         """Let viewers here go on with what the producer that has taken over writes."""
         if self._appenders.get(appender.stream_id) is not appender:
             return  # the other producer is in this process

@@ -17,5 +17,5 @@ def outages_translated() -> Generator[None]:
     try:
         yield
     except STORE_ERRORS as error:
-        msg = f"the store of the streams does not answer ({type(error).__name__})"
+        msg = f"the stream store does not answer ({type(error).__name__})"
         raise LogUnavailable(msg) from error

@@ -103,18 +103,18 @@ class Tail:
         """Stop calling `listener`."""
         self._listeners.pop(listener, None)
 
-    def behind(self, cursor: int) -> bool:
+    def has_news(self, cursor: int) -> bool:
         """Return whether anything follows `cursor`, or nothing ever will."""
         return self.end > cursor or self.outcome is not None or self.lost
 
-    async def beyond(self, cursor: int) -> None:
+    async def wait_for_news(self, cursor: int) -> None:
         """Wait until anything follows `cursor`, or nothing ever will."""
-        if self.behind(cursor):
+        if self.has_news(cursor):
             return
         waiter = asyncio.get_running_loop().create_future()
 
         def listener() -> None:
-            if self.behind(cursor) and not waiter.done():
+            if self.has_news(cursor) and not waiter.done():
                 waiter.set_result(None)
 
         self.listen(listener)

@@ -25,7 +25,7 @@ _STREAMS_PER_FLUSH = 512
 # Seconds from the start of one flush to the start of the next; the first after a pause never waits.
 # Within these bounds the gap is long enough for flushes to take at most this share of the time.
 _SHORTEST_GAP, _LONGEST_GAP, _SHARE = 0.003, 0.04, 1 / 20
-_FIRST_RETRY, _LAST_RETRY = 0.05, 1.0  # seconds
+_FIRST_RETRY, _LONGEST_RETRY = 0.05, 1.0  # seconds
 
 
 class Writer:
@@ -47,10 +47,10 @@ class Writer:
         self._dirty: dict[Appender, None] = {}  # an ordered set
         self._work = asyncio.Event()  # set while something is dirty
         self._open: weakref.WeakSet[Appender] = weakref.WeakSet()  # each held by its producer
-        self._last = 0.0  # when the last flush began, by the loop's clock
+        self._last_flush = 0.0  # when the last flush began, by the loop's clock
         self._gap = _SHORTEST_GAP  # seconds from then to the next one
-        self._asking: set[Appender] = set()  # their stream is lost; who may restore it?
-        self._helping: set[asyncio.Task[None]] = set()  # cancelled by `run`
+        self._checking: set[Appender] = set()  # their stream is lost; who may restore it?
+        self._helpers: set[asyncio.Task[None]] = set()  # cancelled by `run`
 
     def add(self, appender: Appender) -> None:
         """Flush for `appender` from now on, as long as its producer holds it."""
@@ -58,7 +58,7 @@ class Writer:
 
     def wake(self, appender: Appender) -> None:
         """Include `appender` in one of the next flushes."""
-        if appender not in self._dirty and appender not in self._asking:
+        if appender not in self._dirty and appender not in self._checking:
             self._dirty[appender] = None
             self._work.set()
 
@@ -68,10 +68,10 @@ class Writer:
         try:
             await self._run()
         finally:
-            helping = [pulse, *self._helping]
-            for task in helping:
+            tasks = [pulse, *self._helpers]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*helping, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _beat(self) -> None:
         """Flush streams whose model is silent every now and then.
@@ -82,7 +82,7 @@ class Writer:
         while True:
             await asyncio.sleep(self._pulse)
             for appender in list(self._open):
-                if appender.has_rested():
+                if appender.was_idle():
                     self.wake(appender)
 
     async def _run(self) -> None:
@@ -95,22 +95,22 @@ class Writer:
                 continue
             except LogUnavailable as error:
                 if delay == _FIRST_RETRY:
-                    _logger.warning("%s; trying until it does", error)
+                    _logger.warning("%s; retrying until it does", error)
                     for appender in list(self._open):
                         appender.outage.set()
             except Exception:  # outermost frame of the task: without it every stream would hang
-                _logger.exception("a flush failed; trying again")
+                _logger.exception("a flush failed; retrying")
             for appender in batch:
                 self.wake(appender)
             await asyncio.sleep(delay)
-            delay = min(2 * delay, _LAST_RETRY)
+            delay = min(2 * delay, _LONGEST_RETRY)
 
     async def _next_batch(self) -> list[Appender]:
         await self._work.wait()
         clock = asyncio.get_running_loop().time
-        if (wait := self._last + self._gap - clock()) > 0:
+        if (wait := self._last_flush + self._gap - clock()) > 0:
             await asyncio.sleep(wait)
-        self._last = clock()
+        self._last_flush = clock()
         batch = list(islice(self._dirty, _STREAMS_PER_FLUSH))
         for appender in batch:
             del self._dirty[appender]
@@ -119,25 +119,25 @@ class Writer:
         return batch
 
     async def _flush(self, batch: list[Appender]) -> None:
-        requests = [(appender.keys, appender.request()) for appender in batch]
+        requests = [(appender.keys, appender.next_request()) for appender in batch]
         replies = await self._engine.append(self._lifetimes, requests)
         for appender, status in zip(batch, replies, strict=True):
-            appender.answered(status)
+            appender.on_reply(status)
             if status == b"fenced":
-                self._help(self._on_fenced(appender))
-            elif status == b"lost" and appender not in self._asking:
-                self._asking.add(appender)
-                self._help(self._ask(appender))
-        taken = asyncio.get_running_loop().time() - self._last
+                self._spawn(self._on_fenced(appender))
+            elif status == b"lost" and appender not in self._checking:
+                self._checking.add(appender)
+                self._spawn(self._check_owner(appender))
+        taken = asyncio.get_running_loop().time() - self._last_flush
         self._gap = min(max(_SHORTEST_GAP, taken / _SHARE), _LONGEST_GAP)
 
-    def _help(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` in its own task: no flush may wait for a single stream."""
-        task = asyncio.create_task(work, name="stream help")
-        self._helping.add(task)
-        task.add_done_callback(self._helping.discard)
+        task = asyncio.create_task(work, name="stream helper")
+        self._helpers.add(task)
+        task.add_done_callback(self._helpers.discard)
 
-    async def _ask(self, appender: Appender) -> None:
+    async def _check_owner(self, appender: Appender) -> None:
         """Restore the stream that the store has lost if this producer still owns it, else give up.
 
         The store has forgotten the owner, and a producer that was frozen while another took over
@@ -148,13 +148,13 @@ class Writer:
                 owner = await appender.still_owner()
                 break
             except ChatNotFound as error:  # nobody owns it: the stream's chat is gone
-                _logger.info("stream %s is given up: %s", appender.stream_id, error)
+                _logger.info("giving up stream %s: %s", appender.stream_id, error)
                 owner = False
                 break
             except Exception:  # outermost frame of its task; without an answer nothing is written
                 _logger.exception("cannot tell who owns stream %s", appender.stream_id)
-                await asyncio.sleep(_LAST_RETRY)
-        self._asking.discard(appender)
+                await asyncio.sleep(_LONGEST_RETRY)
+        self._checking.discard(appender)
         if owner:
             appender.restore()
         else:

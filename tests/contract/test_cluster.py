@@ -50,11 +50,11 @@ async def write(log: StreamLog, stream_id: StreamId, halfway: asyncio.Event) -> 
     producer = await log.open(stream_id, token=1)
     for word in range(10):
         producer.append_text(f"{word} ", part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
     await halfway.wait()
     for word in range(10, 20):
         producer.append_text(f"{word} ", part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
     await producer.close(Outcome(kind="completed"))
 
 

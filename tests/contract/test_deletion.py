@@ -47,12 +47,12 @@ async def test_a_producer_does_not_bring_back_what_was_deleted(
 
     producer = await processes.here.open(stream_id, token=1, still_owner=nobodys)
     producer.append_text("early", part_id="1")
-    await producer.flushed()
+    await producer.wait_flushed()
 
     await processes.elsewhere.delete(stream_id)
 
     producer.append_text("late", part_id="1")
     with anyio.fail_after(TOO_LONG), pytest.raises(Fenced):
-        await producer.flushed()
+        await producer.wait_flushed()
     with pytest.raises(StreamNotFound):
         await processes.elsewhere.state(stream_id)

@@ -73,7 +73,7 @@ class Viewing:
 async def producer(log: StreamLog, stream_id: StreamId) -> Appender:
     producer = await log.open(stream_id, token=1)
     producer.append({"type": "start", "messageId": "reply"})
-    await producer.flushed()
+    await producer.wait_flushed()
     return producer
 
 
@@ -106,7 +106,7 @@ async def view(
 async def say(producer: Appender, *words: str) -> None:
     for word in words:
         producer.append_text(word, part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
 
 
 async def whole(log: StreamLog, stream_id: StreamId) -> bytes:

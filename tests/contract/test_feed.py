@@ -38,7 +38,7 @@ async def test_a_process_that_follows_a_stream_before_opening_it_does_not_push_t
             ]
             for _ in range(50):
                 producer.append_text("hello", part_id="1")
-                await producer.flushed()
+                await producer.wait_flushed()
             after = (await client.info("commandstats")).get("cmdstat_publish", {"calls": 0})[
                 "calls"
             ]
@@ -57,11 +57,11 @@ async def test_a_viewer_that_arrives_while_the_feed_checks_other_streams_gets_it
                 silent.append(await there.follow(stream_id))
             producer = await here.open(StreamId("y"), token=1)
             producer.append_text("a", part_id="1")
-            await producer.flushed()
+            await producer.wait_flushed()
             for n in range(300):
                 follower = await there.follow(StreamId("y"), after=producer.tail.end)
                 producer.append_text("b", part_id="1")
-                await producer.flushed()
+                await producer.wait_flushed()
                 with anyio.fail_after(3):
                     assert await follower.next() is not None, n
                 del follower

@@ -27,7 +27,7 @@ async def test_viewers_in_the_process_a_producer_left_see_what_the_next_one_writ
 ) -> None:
     first = await processes.here.open(stream_id, token=1)
     first.append_text("early ", part_id="1")
-    await first.flushed()
+    await first.wait_flushed()
     viewer = asyncio.create_task(everything(processes.here, stream_id))
 
     await processes.here.leave(first)

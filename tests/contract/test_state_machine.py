@@ -174,7 +174,7 @@ class LogMachine(RuleBasedStateMachine):
         async def call() -> Producer:
             if self.owner is not None and self.outcome is None:
                 # The last words of the old owner may or may not have landed: settle that first.
-                await self.owner.appender.flushed()
+                await self.owner.appender.wait_flushed()
                 self.confirm()
             if self.outcome is not None:
                 with pytest.raises(StreamClosed):
@@ -198,7 +198,7 @@ class LogMachine(RuleBasedStateMachine):
                     producer.appender.append_text(word, part_id="1")
                     producer.unconfirmed.append(word)
                 if flush or late:
-                    await producer.appender.flushed()
+                    await producer.appender.wait_flushed()
                     assert not late
                     self.confirm()
             except (Fenced, StreamClosed):
@@ -228,7 +228,7 @@ class LogMachine(RuleBasedStateMachine):
         assert self.owner is not None
         self.owner.appender.append_text("again", part_id="1")
         self.owner.unconfirmed.append("again")
-        await self.owner.appender.flushed()
+        await self.owner.appender.wait_flushed()
         self.confirm()
 
     @rule(viewer=viewers)

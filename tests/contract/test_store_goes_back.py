@@ -65,7 +65,7 @@ async def say(producer: Appender, words: int) -> None:
     """Write `words` events."""
     for _ in range(words):
         producer.append_text(f"w{producer.tail.end + 1} ", part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
 
 
 async def rest(follower: Follower) -> bytes:
@@ -219,7 +219,7 @@ async def missed(
     with anyio.move_on_after(PATIENCE):
         while True:  # without pausing: the feed only asks the store about silent streams
             await say(producer, 1)
-    await producer.flushed()
+    await producer.wait_flushed()
     own_redis.restart()
     with anyio.fail_after(TOO_LONG):
         await say(witness, 1)
@@ -255,7 +255,7 @@ async def long_stream(log: StreamLog, stream_id: StreamId) -> bytes:
     for part, length in enumerate(LENGTHS):
         for piece in [length // 40] * 40 if part == 3 else [length]:
             producer.append_text(str(part) * piece, part_id=str(part))
-            await producer.flushed()
+            await producer.wait_flushed()
     producer.append({"type": "finish"})
     await producer.close(COMPLETED)
     return b"".join(producer.tail.frames(after=0))
@@ -382,18 +382,18 @@ def test_a_fenced_producer_does_not_fill_a_gap_in_the_store(stream_id: StreamId,
         stream_id, token=1, tail=Tail(), keys=keys, wake=woken.append, still_owner=still_owner
     )
     producer.append_text("seen", part_id="1")
-    producer.request()
-    producer.answered(b"ok")
+    producer.next_request()
+    producer.on_reply(b"ok")
     producer.append_text("unseen", part_id="1")
-    before = producer.request()
+    before = producer.next_request()
 
     if gap == "known before":
-        producer.answered(b"gap")
-        assert producer.request() != before
+        producer.on_reply(b"gap")
+        assert producer.next_request() != before
     asked = len(woken)
     producer.fence()
     if gap == "found meanwhile":
-        producer.answered(b"gap")
+        producer.on_reply(b"gap")
 
-    assert producer.request() == before  # an appender already marked dirty is asked once more
+    assert producer.next_request() == before  # an appender already marked dirty is asked once more
     assert len(woken) == asked

@@ -32,7 +32,7 @@ async def written(log: StreamLog, stream_id: StreamId, words: int) -> Appender:
     producer.append({"type": "start", "messageId": "reply"})
     for word in range(words):
         producer.append_text(f"w{word} ", part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
     return producer
 
 
@@ -81,7 +81,7 @@ async def test_viewers_in_every_process_see_the_same_bytes_while_it_is_written(
         late = viewers.create_task(everything(processes.elsewhere, stream_id, after=30))
         for word in range(100, 200):
             producer.append_text(f"w{word} ", part_id="1")
-            await producer.flushed()
+            await producer.wait_flushed()
         await producer.close(COMPLETED)
 
     whole = early[0].result()
@@ -100,7 +100,7 @@ async def test_a_viewer_that_joins_between_any_two_events_misses_nothing(
         for word in range(30):
             joined.append(viewers.create_task(everything(processes.elsewhere, stream_id)))
             producer.append_text(f"w{word} ", part_id="1")
-            await producer.flushed()
+            await producer.wait_flushed()
         await producer.close(COMPLETED)
 
     assert {viewer.result() for viewer in joined} == {await everything(processes.here, stream_id)}
@@ -141,7 +141,7 @@ async def test_after_a_takeover_no_append_of_the_old_producer_lands(
     new = await processes.elsewhere.open(stream_id, token=2)
     old.append_text("too late", part_id="1")
     with pytest.raises(Fenced):
-        await old.flushed()
+        await old.wait_flushed()
     with pytest.raises(Fenced):
         await old.close(COMPLETED)
     new.append_text("mine", part_id="1")
@@ -163,9 +163,9 @@ async def test_a_viewer_beside_the_old_producer_goes_on_with_the_new_one(
         new = await processes.elsewhere.open(stream_id, token=2)
         old.append_text("too late", part_id="1")
         with pytest.raises(Fenced):
-            await old.flushed()
+            await old.wait_flushed()
         new.append_text("mine", part_id="1")
-        await new.flushed()
+        await new.wait_flushed()
         new.append_text(" too", part_id="1")
         await new.close(COMPLETED)
 
@@ -239,7 +239,7 @@ async def test_a_cancelled_wait_loses_nothing(log: StreamLog, stream_id: StreamI
     waiting = asyncio.create_task(follower.next())
     await anyio.lowlevel.checkpoint()
     producer.append_text("unseen", part_id="1")
-    await producer.flushed()
+    await producer.wait_flushed()
     waiting.cancel()
     await asyncio.wait([waiting])
 
@@ -325,7 +325,7 @@ async def test_a_backlog_longer_than_a_page_is_read_whole(
     producer = await processes.here.open(stream_id, token=1)
     for word in range(2500):
         producer.append({"type": "data-n", "data": word})
-        await producer.room()
+        await producer.wait_for_room()
     await producer.close(COMPLETED)
 
     assert len(offsets(await everything(processes.elsewhere, stream_id))) == 2500
@@ -338,7 +338,7 @@ async def test_a_backlog_comes_in_pieces_that_do_not_grow_with_its_events(
     producer = await log.open(stream_id, token=1)
     for size in sizes:
         producer.append_text("x" * size, part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
     await producer.close(COMPLETED)
 
     with anyio.fail_after(TOO_LONG):
@@ -355,7 +355,7 @@ async def test_any_text_comes_out_as_it_went_in(log: StreamLog, stream_id: Strea
     producer = await log.open(stream_id, token=1)
     for piece in awkward:
         producer.append_text(piece, part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
     await producer.close(COMPLETED)
 
     whole = await everything(log, stream_id)
@@ -394,10 +394,10 @@ async def test_a_long_replay_is_compacted_without_a_seam(
         # Other events in between keep the deltas of a flush from merging into one event.
         producer.append_text(f"w{word} ", part_id="1")
         if word % 100 == 0:
-            await producer.flushed()
+            await producer.wait_flushed()
         if word % 2:
             producer.append({"type": "data-n", "data": word})
-    await producer.flushed()
+    await producer.wait_flushed()
     follower = await processes.elsewhere.follow(stream_id, compact=True)
 
     first = await follower.next()
@@ -412,9 +412,9 @@ async def test_a_reply_of_the_store_after_a_takeover_in_the_same_process_adds_no
 ) -> None:
     old = await written(log, stream_id, words=1)
     old.append_text("landed ", part_id="1")
-    await log._engine.append(("60000", "60000"), [(old.keys, old.request())])
+    await log._engine.append(("60000", "60000"), [(old.keys, old.next_request())])
     new = await log.open(stream_id, token=2)
-    old.answered(b"ok")
+    old.on_reply(b"ok")
     new.append_text("new", part_id="1")
     await new.close(COMPLETED)
 

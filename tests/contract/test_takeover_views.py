@@ -62,7 +62,7 @@ async def everything(log: StreamLog, stream_id: StreamId) -> bytes:
 async def say(producer: Appender, *words: str) -> None:
     for word in words:
         producer.append_text(word, part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
 
 
 def text(data: bytes) -> str:
@@ -108,7 +108,7 @@ async def test_the_last_appends_of_a_killed_producer_are_seen_once(
     world.to_a.go_on()
 
     with anyio.fail_after(TOO_LONG), pytest.raises(Fenced):
-        await old.flushed()
+        await old.wait_flushed()
     whole = await end(world, new, viewers)
 
     assert text(whole).startswith("o0 o1 landed n n0 ")
@@ -169,7 +169,7 @@ async def test_a_stream_taken_over_back_and_forth_reads_the_same_everywhere(
         await say(producer, f"w{turn} ")
         before.append_text("late ", part_id="1")
         with anyio.fail_after(TOO_LONG), pytest.raises(Fenced):
-            await before.flushed()
+            await before.wait_flushed()
 
     whole = await end(world, producer, viewers)
 

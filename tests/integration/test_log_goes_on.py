@@ -56,7 +56,7 @@ async def elsewhere(own_redis: RedisServer) -> AsyncGenerator[StreamLog]:
 async def say(producer: Appender, *words: str) -> None:
     for word in words:
         producer.append_text(word, part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
 
 
 async def everything(log: StreamLog) -> bytes:
@@ -109,7 +109,7 @@ async def test_the_feed_survives_an_unforeseen_error(
     assert seen == await everything(elsewhere)
     assert text(seen).startswith("one ")
     assert text(seen).endswith("two")
-    assert "failed; trying again" in caplog.text
+    assert "failed; retrying" in caplog.text
 
 
 @pytest.mark.parametrize("owner", [True, False])

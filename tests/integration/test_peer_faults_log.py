@@ -76,7 +76,7 @@ async def say(producer: Appender, *texts: str) -> None:
     """Append each of `texts` as a separate event."""
     for text in texts:
         producer.append_text(text, part_id="1")
-        await producer.flushed()
+        await producer.wait_flushed()
 
 
 async def everything(log: StreamLog, stream_id: StreamId) -> list[bytes]:
@@ -148,8 +148,8 @@ async def test_a_backlog_of_42_mb_is_resumed_beside_the_viewer_of_another_chat(
     long, other = await begun(here), await begun(here)
     for number in range(60_000):
         long.append_text(f"{number:07} " + "x" * 640, part_id=str(number % 2))
-        await long.room()
-    await long.flushed()
+        await long.wait_for_room()
+    await long.wait_flushed()
     assert sum(map(len, whole(long))) > 42_000_000
 
     async with asyncio.TaskGroup() as tasks:

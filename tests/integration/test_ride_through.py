@@ -61,7 +61,7 @@ class Story:
             self.words.append(word)
             self.producer.append_text(word, part_id="1")
             if durable:
-                await self.producer.flushed()
+                await self.producer.wait_flushed()
 
     async def join(self) -> None:
         """Attach one more viewer in each process, from the beginning."""
@@ -171,7 +171,7 @@ async def test_redis_out_of_memory_for_a_while(story: Story, client: redis.Redis
     await client.config_set("maxmemory", "1")
     await story.write(20, durable=False)
     with pytest.raises(TimeoutError), anyio.fail_after(0.5):
-        await story.producer.flushed()
+        await story.producer.wait_flushed()
     await client.config_set("maxmemory", "0")
 
     await story.ends_exactly()
@@ -209,7 +209,7 @@ async def test_a_producer_is_bounded_while_redis_is_away(
     async def write_a_lot() -> None:
         for _ in range(10_000):
             story.producer.append_text("x" * 1000, part_id="1")
-            await story.producer.room()
+            await story.producer.wait_for_room()
 
     with pytest.raises(TimeoutError), anyio.fail_after(0.5):
         await write_a_lot()

@@ -57,8 +57,8 @@ class FailingSubscription(Subscription):
         self._engine = engine
 
     @property
-    def heard(self) -> float:
-        return self._passed_on.heard
+    def heard_at(self) -> float:
+        return self._passed_on.heard_at
 
     async def add(self, *channels: str) -> None:
         await self._passed_on.add(*channels)

@@ -494,7 +494,7 @@ async def test_a_log_that_cannot_be_read_as_a_reply_fails_after_its_last_takeove
         token = (await streams.claim(alice, stream_id)).fencing_token
         appender = await here.log.open(stream_id, token=token)
         appender.append({"type": "text-delta", "id": "unheard-of", "delta": "To "})
-        await appender.flushed()
+        await appender.wait_flushed()
         await streams.checkpoint(alice, stream_id, fencing_token=token, text="To ", tail=1)
         await here.log.leave(appender)
 

@@ -17,7 +17,7 @@ Command = tuple[str | bytes, ...]
 _pack = cast("Callable[[Command], bytes]", pack_command)
 
 
-class Line:
+class DedicatedConnection:
     """One connection, opened by the first `send` and reopened after it has failed.
 
     Args:
@@ -38,7 +38,7 @@ class Line:
         """Return the next reply or message; an error reply is raised."""
         return await self._connection.read_response(disconnect_on_error=False)
 
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+    async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands together and return their replies, with errors as values.
 
         Must not be called concurrently.
