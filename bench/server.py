@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from bench.lifeline import end_with_parent
 from bench.source import Source, Ticker
 from chat_app.api.sse import EventStream
-from chat_app.bootstrap import calm_the_collector
+from chat_app.bootstrap import tune_gc
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.streams.model import Outcome, StreamId
 
@@ -55,7 +55,7 @@ class LogServer:
         async with AsyncExitStack() as stack:
             await receive()
             self._log = await stack.enter_async_context(open_log(self._redis_url, LogOptions()))
-            calm_the_collector()
+            tune_gc()
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._ticker.stop()

@@ -12,7 +12,7 @@ from bench.stamps import brief_stamp, due_mark, stamp
 from chat_app.streams.appender import Appender
 
 _TICK = 1000  # µs
-_BREATH = 64  # deltas in a row before an unthrottled source gives the event loop a turn
+_YIELD_EVERY = 64  # deltas in a row before an unthrottled source gives the event loop a turn
 
 
 def now() -> int:
@@ -137,7 +137,7 @@ class Source:
                 appender.append({"type": "text-delta", "id": "1", "delta": text})
             else:
                 appender.append_text(text, part_id="1")
-            if self.produced % _BREATH == 0:
+            if self.produced % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
                 if now() > limit:
                     return

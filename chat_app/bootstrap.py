@@ -73,7 +73,7 @@ def serving(opened: Services) -> Generator[None]:
         _opened.remove(opened)
 
 
-def calm_the_collector() -> None:
+def tune_gc() -> None:
     """Make Python collect cyclic garbage far less often, and ignore the objects that exist now.
 
     Delivering events creates many short-lived objects and hardly any cycles: with its defaults the
@@ -103,15 +103,17 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         chat_list = ChatList(database)
         titles = Titles(chats=chats, chat_list=chat_list, models=models)
         stack.push_async_callback(titles.close)
-        asks = settings.chat_titles == "model"
+        model_titles = settings.chat_titles == "model"
         producer = Producer(
             log,
-            Replies(StreamRepository(database), on_first_answer=titles.ask if asks else None),
+            Replies(
+                StreamRepository(database), on_first_answer=titles.ask if model_titles else None
+            ),
             models=models,
             checkpoint_interval=settings.checkpoint_interval,
             max_takeovers=settings.max_takeovers,
             continues=settings.on_producer_loss == "continue",
-            survives=not settings.embedded,
+            log_survives=not settings.embedded,
         )
         generations = await stack.enter_async_context(
             open_generations(
@@ -135,7 +137,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         await stack.enter_async_context(_running(emptying, name="bin"))
         opened = Services(
             settings=settings,
-            sessions=Sessions(database.at_once, lifetime=settings.session_lifetime),
+            sessions=Sessions(database.deferred, lifetime=settings.session_lifetime),
             chats=chats,
             chat_list=chat_list,
             log=log,
@@ -150,7 +152,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             upkeep=upkeep,
             rates=rates,
         )
-        calm_the_collector()
+        tune_gc()
         stack.enter_context(serving(opened))
         yield opened
 

@@ -52,7 +52,7 @@ def _comma_separated(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
-MaybeDuration = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
+DurationOrZero = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
 Limit = Annotated[int, Field(ge=0)]
 
 
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     max_prompt_chars: Annotated[int, Field(ge=1)] = 100_000
     max_request_bytes: Annotated[int, Field(ge=1)] = 4_000_000
     heartbeat_interval: Duration = timedelta(seconds=2)
-    connection_lifetime: MaybeDuration = timedelta(minutes=15)
+    connection_lifetime: DurationOrZero = timedelta(minutes=15)
     session_cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "chat_session"
     session_lifetime: Duration = timedelta(days=365)
     secure_cookies: Literal["auto", "always"] = "auto"
@@ -129,9 +129,9 @@ class Settings(BaseSettings):
 
     def summary(self) -> str:
         """Return one line for the start of the server's log, without secrets."""
-        engine = "in-process engine" if self.embedded else f"Redis at {_public(self.redis_url)}"
+        engine = "in-process engine" if self.embedded else f"Redis at {_redacted(self.redis_url)}"
         model = "the built-in demo model" if self.demo else self.chat_model
-        return f"chat: {model} answers · {engine} · database {_public(self.database_url)}"
+        return f"chat: {model} answers · {engine} · database {_redacted(self.database_url)}"
 
 
 def load_settings() -> Settings:
@@ -153,7 +153,7 @@ def load_settings() -> Settings:
         raise InvalidSettings("; ".join(wrong)) from None
 
 
-def _public(url: str) -> str:
+def _redacted(url: str) -> str:
     """Return `url` without user, password and query, which may hold secrets."""
     scheme, _, rest = url.partition("://")
     place, _, query = rest.partition("?")

@@ -20,9 +20,9 @@ from chat_app.identity.identity import Identity
 _logger = logging.getLogger(__name__)
 
 _PATIENCE = 0.5  # seconds a request waits for a store that does not answer
-_BLIND = 5.0  # seconds without counting after that
-_QUEUING = 2.0  # seconds a request waits for its turn to be counted, on top of the patience
-_COME_BACK = timedelta(seconds=1)
+_SUSPENSION = 5.0  # seconds without counting after that
+_QUEUE_TIMEOUT = 2.0  # seconds a request waits for its turn to be counted, on top of the patience
+_RETRY_AFTER = timedelta(seconds=1)
 
 Kind = Literal["prompts", "requests", "guests"]
 
@@ -56,8 +56,8 @@ class Rates:
         storage: Where the counters are.
         limits: What is allowed.
         patience: Seconds to wait for one answer from the store.
-        queuing: Seconds a request waits for its turn to be counted; more than `patience`, so that
-            requests queued behind one that finds the store down are let through.
+        queue_timeout: Seconds a request waits for its turn to be counted; more than `patience`, so
+            that requests queued behind one that finds the store down are let through.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Rates:
         limits: RateLimits,
         *,
         patience: float = _PATIENCE,
-        queuing: float = _QUEUING,
+        queue_timeout: float = _QUEUE_TIMEOUT,
     ) -> None:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         allowed: dict[Kind, int] = {
@@ -80,10 +80,10 @@ class Rates:
             if amount
         }
         self._patience = patience
-        self._queuing = queuing
-        self._blind_until = 0.0
+        self._queue_timeout = queue_timeout
+        self._suspended_until = 0.0
         # Counting a request takes a connection; a burst must not open one for each request.
-        self._few = asyncio.Semaphore(16)
+        self._slots = asyncio.Semaphore(16)
 
     async def prompt(self, identity: Identity) -> None:
         """Count a prompt, or any other request that calls the model."""
@@ -99,21 +99,21 @@ class Rates:
 
     async def _count(self, kind: Kind, who: str) -> None:
         item = self._items.get(kind)
-        if item is None or self._blind:
+        if item is None or self._suspended:
             return
         try:
-            async with asyncio.timeout(self._queuing):
-                await self._few.acquire()
+            async with asyncio.timeout(self._queue_timeout):
+                await self._slots.acquire()
         except TimeoutError:
-            raise RateLimited("too many requests at once", retry_after=_COME_BACK) from None
+            raise RateLimited("too many requests at once", retry_after=_RETRY_AFTER) from None
         try:
-            wait = None if self._blind else await self._wait_after(item, who)
+            wait = None if self._suspended else await self._hit(item, who)
         finally:
-            self._few.release()
+            self._slots.release()
         if wait is not None:
-            raise RateLimited(f"at most {item.amount} {kind} in a minute", retry_after=wait)
+            raise RateLimited(f"at most {item.amount} {kind} per minute", retry_after=wait)
 
-    async def _wait_after(self, item: RateLimitItem, who: str) -> timedelta | None:
+    async def _hit(self, item: RateLimitItem, who: str) -> timedelta | None:
         """Count one more; return how long to wait, or None if it is allowed or not countable."""
         try:
             async with asyncio.timeout(self._patience):
@@ -121,15 +121,15 @@ class Rates:
                     return None
                 window = await self._limiter.get_window_stats(item, who)
         except (StorageError, TimeoutError) as error:
-            if not self._blind:
-                self._blind_until = time.monotonic() + _BLIND
-                _logger.warning("nobody is being counted: %r", error)
+            if not self._suspended:
+                self._suspended_until = time.monotonic() + _SUSPENSION
+                _logger.warning("rate limits are suspended: %r", error)
             return None
         return timedelta(seconds=max(1.0, window.reset_time - time.time()))
 
     @property
-    def _blind(self) -> bool:
-        return time.monotonic() < self._blind_until
+    def _suspended(self) -> bool:
+        return time.monotonic() < self._suspended_until
 
 
 @asynccontextmanager
@@ -160,6 +160,6 @@ async def open_rates(
         **({"ssl": True} if cluster and scheme.startswith("rediss") else {}),
     )
     try:
-        yield Rates(storage, limits, patience=patience, queuing=patience + _QUEUING)
+        yield Rates(storage, limits, patience=patience, queue_timeout=patience + _QUEUE_TIMEOUT)
     finally:
         await cast("Any", storage.bridge).storage.aclose()

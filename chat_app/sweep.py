@@ -17,9 +17,9 @@ from chat_app.streams.model import StreamId
 _logger = logging.getLogger(__name__)
 
 _INTERVAL = timedelta(seconds=5)
-_PATIENCE = 4
+_MISSED_CHECKPOINTS = 4
 """Checkpoints a generation may miss before it is rescheduled, and again before it is ended."""
-_MOMENT = timedelta(microseconds=1)  # the resolution of the database's times
+_RESOLUTION = timedelta(microseconds=1)  # the resolution of the database's times
 
 
 def _now() -> datetime:
@@ -70,7 +70,7 @@ class Sweep:
     ) -> None:
         self._housekeeping = housekeeping
         self._generations = generations
-        self._patience = _PATIENCE * checkpoint_interval
+        self._idle_limit = _MISSED_CHECKPOINTS * checkpoint_interval
         self._interval = interval.total_seconds()
         self._clock = clock
         self._monotonic = monotonic
@@ -114,7 +114,7 @@ class Sweep:
         before, self._scheduled = self._scheduled, {}
         seen: dict[StreamId, _Scheduled] = {}
         given_up: list[OpenStream] = []
-        idle_since = self._clock() - self._patience
+        idle_since = self._clock() - self._idle_limit
         for stream in await self._housekeeping.open_streams(idle_since=idle_since):
             identity = Identity(user_id=stream.user_id)
             await self._generations.schedule(identity, stream.stream_id)
@@ -122,7 +122,7 @@ class Sweep:
             first = before.get(stream.stream_id, now)
             if first.last_sign != now.last_sign:
                 first = now
-            elif now.since - first.since >= self._patience.total_seconds():
+            elif now.since - first.since >= self._idle_limit.total_seconds():
                 given_up.append(stream)
             seen[stream.stream_id] = first
         self._scheduled = seen
@@ -130,9 +130,9 @@ class Sweep:
 
     async def _interrupt(self, stream: OpenStream) -> None:
         """Close the row of a stream nobody took up; a producer then has only the log to close."""
-        idle_since = _last_sign(stream) + _MOMENT
+        idle_since = _last_sign(stream) + _RESOLUTION
         if await self._housekeeping.close_stream(stream.stream_id, idle_since=idle_since):
-            _logger.warning("stream %s interrupted: nobody works on it", stream.stream_id)
+            _logger.warning("stream %s interrupted: no producer", stream.stream_id)
             self._closed[stream.stream_id] = Identity(user_id=stream.user_id)
 
 

@@ -17,11 +17,11 @@ from chat_app.identity.identity import Identity
 _logger = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(seconds=30)
-_AT_ONCE = 8
+_MAX_CONCURRENT = 8
 """Titles made at a time; further chats keep the title that the rule gave them."""
-_TOLD, _LISTENED = 2000, 200
+_MESSAGE_CHARS, _ANSWER_CHARS = 2000, 200
 """Characters of each message that the model gets, and of its answer that are read."""
-_LENGTH = 60
+_TITLE_LENGTH = 60
 _QUESTION = (
     "Give this conversation a title of two to six words, in its own language. "
     "Answer with the title alone: no quotation marks, no Markdown, no full stop."
@@ -61,7 +61,7 @@ class Titles:
 
     def ask(self, identity: Identity, chat_id: ChatId) -> None:
         """Start making a title for a chat that has its first answer; returns at once."""
-        if len(self._running) >= _AT_ONCE:
+        if len(self._running) >= _MAX_CONCURRENT:
             return
         task = asyncio.create_task(self._ask(identity, chat_id), name="title")
         self._running.add(task)
@@ -81,7 +81,7 @@ class Titles:
         except (ChatAppError, TimeoutError) as error:
             _logger.info("a chat keeps its first line as its title: %r", error)
         except Exception:  # outermost frame of its task
-            _logger.exception("a title could not be made")
+            _logger.exception("making a title failed")
 
     async def _give_title(self, identity: Identity, chat_id: ChatId) -> None:
         chat = await self._chats.read_chat(identity, chat_id)
@@ -91,30 +91,33 @@ class Titles:
         model = self._models(str(reply.meta.get("model", "")))
         if model.name == DEMO_MODEL:
             return
-        title = plain_title(await _spoken(model, _prompt(chat)))
+        title = plain_title(await _beginning_of_answer(model, _prompt(chat)))
         if title:
             await self._chat_list.title_by_model(identity, chat_id, title=title, after=reply.id)
 
 
-def plain_title(said: str) -> str:
+def plain_title(answer: str) -> str:
     """Turn a model's answer into a title: one undecorated line of at most 60 characters."""
-    lines = (line.strip(" \t#*_`\"'“”„«».") for line in said.splitlines())
+    lines = (line.strip(" \t#*_`\"'“”„«».") for line in answer.splitlines())
     title = " ".join(next((line for line in lines if line), "").replace("\0", "").split())
-    return title if len(title) <= _LENGTH else title[: _LENGTH - 1].rstrip() + "…"
+    return title if len(title) <= _TITLE_LENGTH else title[: _TITLE_LENGTH - 1].rstrip() + "…"
 
 
 def _prompt(chat: Chat) -> Prompt:
-    told = (PromptMessage(role=one.role, text=one.text[:_TOLD]) for one in chat.active_path)
-    return Prompt(messages=(*told, PromptMessage(role="user", text=_QUESTION)))
+    messages = (
+        PromptMessage(role=message.role, text=message.text[:_MESSAGE_CHARS])
+        for message in chat.active_path
+    )
+    return Prompt(messages=(*messages, PromptMessage(role="user", text=_QUESTION)))
 
 
-async def _spoken(model: LLM, prompt: Prompt) -> str:
+async def _beginning_of_answer(model: LLM, prompt: Prompt) -> str:
     """Return the beginning of an answer; a model that goes on and on is cut off."""
-    said = ""
+    text = ""
     async with aclosing(model.stream(prompt)) as items:
         async for item in items:
             if isinstance(item, Delta) and item.kind == "text":
-                said += item.text
-            if len(said) >= _LISTENED:
+                text += item.text
+            if len(text) >= _ANSWER_CHARS:
                 break
-    return said
+    return text

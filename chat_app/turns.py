@@ -59,7 +59,7 @@ class Turns:
         Raises:
             LogUnavailable: The store does not answer, or this server is shutting down.
         """
-        self._generations.stays()
+        self._generations.check_accepting()
         await self._log.ping()
 
     async def send(
@@ -161,7 +161,7 @@ class Turns:
         if not text.strip():
             raise InvalidRequest("the prompt is empty")
         if len(text) > self._max_prompt_chars:
-            raise PromptTooLarge(f"a prompt has at most {self._max_prompt_chars} characters")
+            raise PromptTooLarge(f"a prompt may have at most {self._max_prompt_chars} characters")
         return text
 
     async def _turn(self, identity: Identity, begun: BegunTurn) -> Turn:
@@ -231,7 +231,7 @@ class Turns:
                 follower = await self._log.follow(stream.id, after=after or 0, compact=whole)
             except StreamNotFound as error:
                 # Accepted a moment ago, or lost by the store until its producer writes it again.
-                raise LogUnavailable("the stream is not there yet") from error
+                raise LogUnavailable("the stream is temporarily unavailable") from error
             return Resumed(stream_id=stream.id, follower=follower)
         return await self._resume_closed(identity, stream, after=after)
 
@@ -265,7 +265,7 @@ class Turns:
         except StreamNotFound as error:
             newest = await self._chats.newest_stream(identity, turn.chat_id)
             if newest is not None and newest.open and newest.id == turn.stream_id:
-                raise LogUnavailable("the stream is not there yet") from error
+                raise LogUnavailable("the stream is temporarily unavailable") from error
             return await self._ended(identity, turn.chat_id, turn.stream_id, turn.reply_id)
 
     async def _ended(
@@ -291,7 +291,7 @@ class Turns:
         try:
             state = await self._log.request_stop(stream.id)
         except StreamNotFound as error:
-            raise LogUnavailable("the stream is not there yet") from error
+            raise LogUnavailable("the stream is temporarily unavailable") from error
         return StopRequested(stream_id=stream.id, cursor=state.tail)
 
 

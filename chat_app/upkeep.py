@@ -16,7 +16,7 @@ from chat_app.streams.log import StreamLog
 _logger = logging.getLogger(__name__)
 
 _TITLE_LENGTH = 200
-TIME_TO_RESTORE = timedelta(seconds=30)
+RESTORE_WINDOW = timedelta(seconds=30)
 """How long a discarded chat can be restored; the page offers it for less."""
 _INTERVAL = timedelta(seconds=10)
 
@@ -50,7 +50,7 @@ class Upkeep:
         Raises:
             InvalidRequest: The title is empty, or longer than 200 characters.
         """
-        await self._chats.rename(identity, ChatId(chat_id), title=_clean(title))
+        await self._chats.rename(identity, ChatId(chat_id), title=_clean_title(title))
 
     async def change(
         self,
@@ -66,7 +66,7 @@ class Upkeep:
             InvalidRequest: See `rename` and `activate`.
             TurnInProgress: See `activate`.
         """
-        name = None if title is None else _clean(title)
+        name = None if title is None else _clean_title(title)
         if message_id is not None:
             await self.activate(identity, chat_id=chat_id, message_id=message_id)
         if name is not None:
@@ -94,10 +94,10 @@ class Upkeep:
             _logger.warning("logs of a deleted chat are left to expire: %s", error)
 
 
-def _clean(title: str) -> str:
+def _clean_title(title: str) -> str:
     title = " ".join(title.replace("\0", "").encode(errors="replace").decode().split())
     if not 0 < len(title) <= _TITLE_LENGTH:
-        raise InvalidRequest(f"a title has 1 to {_TITLE_LENGTH} characters")
+        raise InvalidRequest(f"a title must have 1 to {_TITLE_LENGTH} characters")
     return title
 
 
@@ -133,9 +133,9 @@ class Bin:
             try:
                 await self.empty()
             except LogUnavailable as error:
-                _logger.warning("deleted chats are still there: %s", error)
+                _logger.warning("deleting discarded chats failed, will retry: %s", error)
             except Exception:  # outermost frame of its task; the next round may succeed
-                _logger.exception("deleted chats could not be removed")
+                _logger.exception("deleting discarded chats failed")
             await asyncio.sleep(self._interval)
 
     async def empty(self) -> None:
@@ -144,7 +144,7 @@ class Bin:
         Raises:
             LogUnavailable: The store does not answer; the rest follows in a later round.
         """
-        before = self._clock() - TIME_TO_RESTORE
+        before = self._clock() - RESTORE_WINDOW
         for user_id, chat_id in await self._housekeeping.discarded_chats(before=before):
             with suppress(ChatNotFound):  # another process was quicker
                 await self._upkeep.delete(Identity(user_id=user_id), chat_id=chat_id)

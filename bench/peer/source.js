@@ -1,7 +1,7 @@
 // The synthetic source; bench/source.py is its Python twin.
 
 const TICK_US = 1000;
-const BREATH = 64; // deltas in a row before an unthrottled source gives the event loop a turn
+const YIELD_EVERY = 64; // deltas in a row before an unthrottled source gives the event loop a turn
 
 /** CLOCK_MONOTONIC in microseconds, the load generator's clock. */
 const ORIGIN = Number(process.hrtime.bigint() / 1000n) - performance.now() * 1000;
@@ -118,13 +118,13 @@ export class Source {
         pull: (controller) => {
           if (begun === undefined) return this.go.then(() => this.#pour(controller, (begun = now())));
           if (done) return undefined;
-          const over = this.seconds > 0 && this.produced % BREATH === 0 && now() - begun > this.seconds * 1e6;
+          const over = this.seconds > 0 && this.produced % YIELD_EVERY === 0 && now() - begun > this.seconds * 1e6;
           if (over || this.produced >= this.count) {
             done = true;
             this.elapsed = now() - begun;
             return this.#close(controller, last);
           }
-          if (this.produced % BREATH !== 0) return this.#pour(controller, begun);
+          if (this.produced % YIELD_EVERY !== 0) return this.#pour(controller, begun);
           return new Promise((resolve) => setImmediate(resolve)).then(() => this.#pour(controller, begun));
         },
       },

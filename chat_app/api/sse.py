@@ -28,7 +28,7 @@ HEADERS = {
 }
 
 
-_COME_BACK = timedelta(seconds=1)
+_RETRY_AFTER = timedelta(seconds=1)
 
 
 class ServerGoesAway(Exception):
@@ -58,7 +58,7 @@ class Viewers:
         user = identity.user_id
         if self._most and self._of[user] >= self._most:
             msg = f"at most {self._most} connections at the same time"
-            raise RateLimited(msg, retry_after=_COME_BACK)
+            raise RateLimited(msg, retry_after=_RETRY_AFTER)
         self._of[user] += 1
         try:
             yield

@@ -10,7 +10,7 @@ from sqlmodel import col
 from chat_app.chats.database import Database
 from chat_app.chats.models import ChatId, FoundChat, MessageId
 from chat_app.chats.queries import find_chat, is_possible_id, not_found
-from chat_app.chats.search import folded, found_chats
+from chat_app.chats.search import folded, search_chats
 from chat_app.chats.tables import ChatRow
 from chat_app.identity.identity import Identity
 
@@ -34,7 +34,7 @@ class ChatList:
         matter; `%` and `_` are literal. A query without words finds nothing.
         """
         async with self._database.reading() as session:
-            return await found_chats(session, identity, query, limit=limit)
+            return await search_chats(session, identity, query, limit=limit)
 
     async def pin(self, identity: Identity, chat_id: ChatId, *, pinned: bool) -> None:
         """Pin a chat above all others, or unpin it."""
@@ -79,13 +79,13 @@ class ChatList:
         mine = (col(ChatRow.user_id) == identity.user_id, col(ChatRow.id) == chat_id)
         unnamed = (col(ChatRow.title_by) == "rule", col(ChatRow.active_message_id) == after)
         values = {"title": title, "searchable": folded(title), "title_by": "model"}
-        async with self._database.at_once() as session:
+        async with self._database.deferred() as session:
             return await _updated(session, *mine, *unnamed, **values)
 
     async def _set(self, identity: Identity, chat_id: ChatId, **values: Any) -> None:
         mine = (col(ChatRow.user_id) == identity.user_id, col(ChatRow.id) == chat_id)
         there = col(ChatRow.discarded_at).is_(None)
-        async with self._database.at_once() as session:
+        async with self._database.deferred() as session:
             if not is_possible_id(chat_id) or not await _updated(session, *mine, there, **values):
                 raise not_found()
 

@@ -68,8 +68,11 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def at_once(self) -> AsyncGenerator[AsyncSession]:
-        """A transaction of one statement, or whose first statement writes; commits at the end."""
+    async def deferred(self) -> AsyncGenerator[AsyncSession]:
+        """A transaction of one statement, or whose first statement writes; commits at the end.
+
+        On SQLite it takes its lock with its first statement (`BEGIN DEFERRED`).
+        """
         with outages_translated():
             async with self._transaction(self._sessions, commits=True) as session:
                 yield session
@@ -119,7 +122,7 @@ async def open_database(url: str, *, patience: timedelta = PATIENCE) -> AsyncGen
         yield database
     finally:
         await engine.dispose()
-        await threads.ended(within=limit)
+        await threads.join(within=limit)
 
 
 def _postgres_engine(target: URL, limit: float) -> AsyncEngine:
@@ -141,7 +144,7 @@ def migration_engine(url: str) -> AsyncEngine:
         return create_async_engine(target, poolclass=NullPool)
     folder = Path(target.database or "").parent
     if not folder.is_dir():
-        msg = f"DATABASE_URL: there is no folder {folder}"
+        msg = f"DATABASE_URL: the folder {folder} does not exist"
         raise InvalidSettings(msg)
     return sqlite_migration_engine(target, timeout=PATIENCE.total_seconds())
 

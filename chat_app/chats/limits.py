@@ -11,7 +11,7 @@ from chat_app.chats.tables import ChatRow, MessageRow, StreamRow
 from chat_app.errors import ChatTooLong, RateLimited
 from chat_app.identity.identity import Identity
 
-_COME_BACK = timedelta(seconds=5)
+_RETRY_AFTER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class ChatLimits:
             of_user = streams.where(ChatRow.user_id == identity.user_id)
             if (await session.scalar(of_user) or 0) > self.open_streams:
                 msg = f"at most {self.open_streams} answers at the same time"
-                raise RateLimited(msg, retry_after=_COME_BACK)
+                raise RateLimited(msg, retry_after=_RETRY_AFTER)
         if self.messages:
             messages = select(func.count()).select_from(MessageRow).join(ChatRow)
             messages = messages.where(ChatRow.user_id == identity.user_id)
@@ -53,5 +53,5 @@ class ChatLimits:
             continued = of_chat.where(MessageRow.id == begun.stream.reply_id)
             too_many = (await session.scalar(of_chat) or 0) > self.messages
             if too_many and not await session.scalar(continued):
-                msg = f"a chat has at most {self.messages} messages"
+                msg = f"a chat may have at most {self.messages} messages"
                 raise ChatTooLong(msg)

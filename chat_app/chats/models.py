@@ -22,12 +22,12 @@ class Place(Enum):
     """A place in a chat that is not given as a message id."""
 
     ACTIVE = "active"
-    GOING_ON = "going on"
+    EXISTING_CHAT = "existing chat"
 
 
 ACTIVE: Final = Place.ACTIVE
 """After the newest message of the active path; in a chat that does not exist yet, its beginning."""
-GOING_ON: Final = Place.GOING_ON
+EXISTING_CHAT: Final = Place.EXISTING_CHAT
 """The same, but only in a chat that exists: one that was deleted must not come back."""
 
 
@@ -196,8 +196,8 @@ class Chat:
         parents = {message.id: message.parent_id for message in self.messages}
         if self.open_stream is not None:
             parents.setdefault(self.open_stream.reply_id, self.open_stream.prompt_id)
-        place = parents[message_id]
-        return tuple(sibling for sibling, parent in parents.items() if parent == place)
+        parent_id = parents[message_id]
+        return tuple(sibling for sibling, parent in parents.items() if parent == parent_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from chat_app.chats.closing import STATUS
-from chat_app.chats.models import GOING_ON, BegunTurn, ChatId, MessageId, Place
+from chat_app.chats.models import EXISTING_CHAT, BegunTurn, ChatId, MessageId, Place
 from chat_app.chats.queries import (
     find_chat,
     is_possible_id,
@@ -58,7 +58,7 @@ async def begin_prompt(
     if chat is not None and chat.discarded_at is not None:
         raise not_found()
     if chat is None:
-        if edited_id is not None or parent_id is GOING_ON:
+        if edited_id is not None or parent_id is EXISTING_CHAT:
             raise not_found()
         chat = await _add_chat(session, identity, chat_id, title=title_of(text))
     elif await find_message(session, chat, message_id) is not None:
@@ -68,7 +68,7 @@ async def begin_prompt(
             raise InvalidRequest(msg)
         if edited_id is not None:
             await _show_again(session, chat, message_id)
-        return _begun_before(chat, stream)
+        return _already_begun(chat, stream)
     shown = _shown(chat)
     parent = await parent_of_prompt(session, chat, parent_id=parent_id, edited_id=edited_id)
     stream = await _open_stream(session, chat, prompt_id=message_id, model=model)
@@ -98,7 +98,7 @@ async def begin_reply(
         and newest.prompt_id == prompt_id
         and await find_message(session, chat, newest.reply_id) is None  # not a continuation
     ):
-        return _begun_before(chat, newest)
+        return _already_begun(chat, newest)
     stream = await _open_stream(session, chat, prompt_id=prompt_id, model=model)
     return BegunTurn(stream=stream_of(stream, chat=chat), created=True)
 
@@ -112,7 +112,7 @@ async def begin_continuation(
     if reply is None or made_by is None:  # the reply failed without a word, or this is the prompt
         return await begin_reply(session, chat, message_id=message_id, model=model)
     if made_by.outcome is None:
-        return _begun_before(chat, made_by)
+        return _already_begun(chat, made_by)
     stream = await _open_stream(
         session,
         chat,
@@ -124,14 +124,14 @@ async def begin_continuation(
         msg = "the reply is complete: there is nothing to continue"
         raise InvalidRequest(msg)
     if await has_children(session, reply):
-        msg = "the chat has gone on since this reply: it cannot be continued"
+        msg = "only the last message of a branch can be continued"
         raise InvalidRequest(msg)
     reply.status = "unfinished"
     shown, chat.active_message_id = _shown(chat), reply.id
     return BegunTurn(stream=stream_of(stream, chat=chat), created=True, shown_before=shown)
 
 
-def _begun_before(chat: ChatRow, stream: StreamRow) -> BegunTurn:
+def _already_begun(chat: ChatRow, stream: StreamRow) -> BegunTurn:
     if stream.outcome is None and stream.checkpointed_at is None:
         stream.checkpointed_at = datetime.now(UTC)  # promised twice: no longer to be withdrawn
     return BegunTurn(stream=stream_of(stream, chat=chat), created=False)
@@ -203,7 +203,7 @@ async def _open_stream(
 ) -> StreamRow:
     newest = await newest_stream(session, chat)
     if newest is not None and newest.outcome is None:
-        msg = "the chat is being answered already"
+        msg = "the chat is already being answered"
         raise TurnInProgress(msg, stream_id=newest.id)
     stream = StreamRow(
         id=new_id(),
@@ -231,6 +231,6 @@ async def _prompt_of(session: AsyncSession, chat: ChatRow, message_id: str | Non
         )
         prompt_id = await session.scalar(query.limit(1))
     if prompt_id is None:
-        msg = "there is no such message to answer anew"
+        msg = "there is no such message to regenerate"
         raise InvalidRequest(msg)
     return MessageId(prompt_id)

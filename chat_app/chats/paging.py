@@ -32,7 +32,7 @@ async def page_of_chats(
     if pinned is not None:
         query = query.where(col(ChatRow.pinned).is_(pinned))
     if before is not None:
-        time, key = _read(before)
+        time, key = _parse_cursor(before)
         query = query.where(
             or_(
                 col(ChatRow.updated_at) < time,
@@ -64,15 +64,15 @@ def _cursor(last: ChatRow) -> str:
     return urlsafe_b64encode(f"{last.updated_at.isoformat()}/{last.key}".encode()).decode()
 
 
-def _read(cursor: str) -> tuple[datetime, str]:
+def _parse_cursor(cursor: str) -> tuple[datetime, str]:
     try:
         time, _, key = urlsafe_b64decode(cursor).decode("ascii").partition("/")
         parsed = datetime.fromisoformat(time)
         in_utc = parsed.astimezone(UTC)
     except (ValueError, OverflowError) as error:  # overflow: a year out of range
-        msg = "not a cursor of the list of chats"
+        msg = "`before` is not a valid cursor"
         raise InvalidRequest(msg) from error
     if parsed.tzinfo is None or not key.isalnum():
-        msg = "not a cursor of the list of chats"
+        msg = "`before` is not a valid cursor"
         raise InvalidRequest(msg)
     return in_utc, key

@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 _ANSWER_TIMEOUT = 2.0
 """Seconds for a connection to answer before it is reused; at most a quarter of the limit."""
-_GOODBYE_TIMEOUT = 0.5
+_CLOSE_TIMEOUT = 0.5
 """Seconds for a connection to close; then it is aborted."""
 _READ_ONLY = "25006"
 
@@ -23,7 +23,7 @@ class _Connection(asyncpg.Connection):
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 # asyncpg's
         del timeout  # SQLAlchemy passes two seconds, or none
         with suppress(TimeoutError):
-            await super().close(timeout=_GOODBYE_TIMEOUT)  # pyright: ignore[reportUnknownMemberType] # untyped
+            await super().close(timeout=_CLOSE_TIMEOUT)  # pyright: ignore[reportUnknownMemberType] # untyped
 
 
 def postgres_engine(target: URL, *, limit: float) -> AsyncEngine:
@@ -38,7 +38,7 @@ def postgres_engine(target: URL, *, limit: float) -> AsyncEngine:
             client is gone, and the rows it has locked must not stay locked.
     """
     engine = create_async_engine(target, connect_args={"connection_class": _Connection})
-    pool, soon = engine.sync_engine, min(_ANSWER_TIMEOUT, limit / 4)
+    pool, answer_timeout = engine.sync_engine, min(_ANSWER_TIMEOUT, limit / 4)
 
     @event.listens_for(pool, "connect")
     def set_up(connection: AdaptedConnection, _entry: object) -> None:
@@ -47,17 +47,17 @@ def postgres_engine(target: URL, *, limit: float) -> AsyncEngine:
         connection.run_async(lambda driver: driver.execute(query))
 
     @event.listens_for(pool, "checkout")
-    def ask(connection: AdaptedConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+    def check(connection: AdaptedConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
         if "used" not in entry.info:
             entry.info["used"] = True  # until the entry reconnects
             return
         try:
-            connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=soon))
+            connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=answer_timeout))
         except Exception as error:  # whatever it is, a new connection may work
             raise InvalidatePoolError from error
 
     @event.listens_for(pool, "handle_error")
-    def look(context: ExceptionContext) -> None:
+    def disconnect_if_read_only(context: ExceptionContext) -> None:
         if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
             context.is_disconnect = True  # after a failover: a new connection finds the new server
 

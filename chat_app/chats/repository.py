@@ -81,10 +81,10 @@ class ChatRepository:
             InvalidRequest: An id is impossible (see `ID_PATTERN`), or names no such message.
             ChatTooLong: The chat has too many messages.
             RateLimited: The user has too many open streams.
-            ChatNotFound: The chat is discarded, or is missing and needed by an edit or `GOING_ON`.
+            ChatNotFound: The chat is discarded; or missing, for an edit or `EXISTING_CHAT`.
         """
         if not (is_possible_id(chat_id) and is_possible_id(message_id)):
-            msg = "an id is 1 to 128 letters, digits, - and _"
+            msg = "an id must be 1 to 128 letters, digits, - or _"
             raise InvalidRequest(msg)
 
         async def begin() -> BegunTurn:

@@ -18,9 +18,9 @@ from chat_app.chats.models import ChatId, FoundChat
 from chat_app.chats.tables import ChatRow, MessageRow
 from chat_app.identity.identity import Identity
 
-_WORDS = 8
+_MAX_WORDS = 8
 """Words of a query that are searched for: more make a search no better, only slower."""
-_BEFORE, _EXCERPT = 24, 90
+_LEAD_CHARS, _EXCERPT_CHARS = 24, 90
 """Characters of an excerpt: before the match, and in total."""
 
 
@@ -34,18 +34,18 @@ def searchable(parts: list[dict[str, Any]]) -> str:
     return folded(" ".join(part["text"] for part in parts if part.get("type") == "text"))
 
 
-async def found_chats(
+async def search_chats(
     session: AsyncSession, identity: Identity, query: str, *, limit: int
 ) -> tuple[FoundChat, ...]:
     """See `ChatList.search`."""
-    words = folded(query.replace("\0", "")).split()[:_WORDS]
+    words = folded(query.replace("\0", "")).split()[:_MAX_WORDS]
     if not words:
         return ()
     chats = select(ChatRow).where(
         ChatRow.user_id == identity.user_id, col(ChatRow.discarded_at).is_(None)
     )
     for word in words:
-        said = select(MessageRow.id).where(MessageRow.chat_key == ChatRow.key, _holds(word))
+        said = select(MessageRow.id).where(MessageRow.chat_key == ChatRow.key, _contains(word))
         titled = col(ChatRow.searchable).contains(word, autoescape=True)
         chats = chats.where(or_(titled, said.exists()))
     chats = chats.order_by(col(ChatRow.updated_at).desc(), col(ChatRow.key)).limit(limit)
@@ -57,7 +57,7 @@ async def found_chats(
     )
 
 
-def _holds(word: str) -> ColumnElement[bool]:
+def _contains(word: str) -> ColumnElement[bool]:
     return col(MessageRow.searchable).contains(word, autoescape=True)
 
 
@@ -67,7 +67,9 @@ async def _excerpts(
     """For each chat's key, an excerpt of the newest message that has one of the words."""
     newest = (
         select(MessageRow.chat_key, func.max(MessageRow.position).label("position"))
-        .where(col(MessageRow.chat_key).in_([chat.key for chat in chats]), or_(*map(_holds, words)))
+        .where(
+            col(MessageRow.chat_key).in_([chat.key for chat in chats]), or_(*map(_contains, words))
+        )
         .group_by(col(MessageRow.chat_key))
         .subquery()
     )
@@ -84,12 +86,12 @@ async def _excerpts(
 def _excerpt(message: MessageRow, words: list[str]) -> str:
     said = "".join(part["text"] for part in message.parts if part.get("type") == "text")
     text = " ".join(said.split())
-    places = [match.start() for word in words if (match := _place(word, text))]
-    begin = max(0, min(places, default=0) - _BEFORE)
-    end = begin + _EXCERPT
+    starts = [match.start() for word in words if (match := _match(word, text))]
+    begin = max(0, min(starts, default=0) - _LEAD_CHARS)
+    end = begin + _EXCERPT_CHARS
     return f"{'…' * (begin > 0)}{text[begin:end].strip()}{'…' * (end < len(text))}"
 
 
-def _place(word: str, text: str) -> re.Match[str] | None:
+def _match(word: str, text: str) -> re.Match[str] | None:
     """Where a folded word is in a text that is not folded; a rare letter may hide it."""
     return re.search(re.escape(word), text, re.IGNORECASE)

@@ -39,7 +39,7 @@ class SqliteThreads:
         self._threads.add(thread)
         return connection
 
-    async def ended(self, *, within: float) -> None:
+    async def join(self, *, within: float) -> None:
         """Wait for the threads to end.
 
         Args:

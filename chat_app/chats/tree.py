@@ -84,7 +84,7 @@ async def parent_of_prompt(
     if isinstance(parent_id, Place):
         return chat.active_message_id
     if parent_id is not None and await find_message(session, chat, str(parent_id)) is None:
-        msg = "there is no such message to go on from"
+        msg = "there is no such message to follow"
         raise InvalidRequest(msg)
     return parent_id
 

@@ -13,9 +13,9 @@ from chat_app.generation.demo_directive import USAGE, Directive, Pause, parse_di
 from chat_app.generation.demo_text import DemoText, demo_text, plain_text
 from chat_app.generation.llm import Delta, Finish, Prompt, Usage
 
-_PACE = 40.0
-_TOKENS = 400
-_BREATH = 64  # deltas in a row before the event loop gets a turn
+_DEFAULT_RATE = 40.0
+_DEFAULT_TOKENS = 400
+_YIELD_EVERY = 64  # deltas in a row before the event loop gets a turn
 
 
 class DemoLLM:
@@ -56,7 +56,7 @@ class DemoLLM:
         schedule = _Schedule(
             start=self._clock(),
             first=done + 1,
-            rate=_PACE if directive.rate is None else directive.rate,
+            rate=_DEFAULT_RATE if directive.rate is None else directive.rate,
             pause=directive.pause,
         )
         for number in range(done + 1, script.count + 1):
@@ -76,7 +76,7 @@ class DemoLLM:
         due, now = schedule.due(number), self._clock()
         if due > now:
             await self._sleep(due - now)
-        elif number % _BREATH == 0:
+        elif number % _YIELD_EVERY == 0:
             await self._sleep(0)
         return due if schedule.rate else max(due, self._clock())
 
@@ -113,9 +113,9 @@ def _script(directive: Directive, *, message: str) -> _Script:
     if directive.problem is not None:
         problem = directive.problem.replace("`", "")[:80]
         known = problem == "help"
-        return _Prose(plain_text(USAGE if known else f"I do not know `{problem}`.\n\n{USAGE}"))
+        return _Prose(plain_text(USAGE if known else f"Unknown directive: `{problem}`.\n\n{USAGE}"))
     if directive.words or directive.stamp:
-        return _Numbered(count=directive.tokens or _TOKENS, stamped=directive.stamp)
+        return _Numbered(count=directive.tokens or _DEFAULT_TOKENS, stamped=directive.stamp)
     seed = message if directive.seed is None else directive.seed
     return _Prose(demo_text(seed), count=directive.tokens)
 

@@ -34,14 +34,16 @@ async def watch(docket: Docket, worker: Worker, *, patience: timedelta) -> None:
     while True:
         await asyncio.sleep((patience + worker.reconnection_delay).total_seconds())
         try:
-            await _look_after(docket, worker, client, patience=patience)
+            await _check_worker(docket, worker, client, patience=patience)
         except STORE_ERRORS as error:
             _logger.info("the task queue does not answer: %r", error)
         except Exception:  # outermost frame of its task
-            _logger.exception("looking after the worker failed; retrying")
+            _logger.exception("checking the worker's connection failed; retrying")
 
 
-async def _look_after(docket: Docket, worker: Worker, client: Any, *, patience: timedelta) -> None:
+async def _check_worker(
+    docket: Docket, worker: Worker, client: Any, *, patience: timedelta
+) -> None:
     pool, group = client.connection_pool, docket.worker_group_name
     try:
         async with asyncio.timeout(patience.total_seconds()):
@@ -53,5 +55,5 @@ async def _look_after(docket: Docket, worker: Worker, client: Any, *, patience: 
     idle = next((each["idle"] for each in consumers if each["name"] == worker.name.encode()), 0)
     # The worker may be about to reconnect by itself.
     if timedelta(milliseconds=idle) > patience + worker.reconnection_delay:
-        _logger.warning("the worker's connection seems to be dead; connecting anew")
+        _logger.warning("the worker's connection seems to be dead; reconnecting")
         await pool.disconnect()

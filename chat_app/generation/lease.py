@@ -15,11 +15,11 @@ from chat_app.streams.outages import STORE_ERRORS
 
 _logger = logging.getLogger(__name__)
 
-_AT_ONCE = 100  # postponed per batch; other work runs between two batches
+_BATCH_SIZE = 100  # postponed per batch; other work runs between two batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assigned:
+class QueuedGeneration:
     """A generation, as the queue knows it."""
 
     key: str
@@ -40,20 +40,20 @@ class Leases:
     Args:
         docket: The queue.
         task: The name of the task that runs a generation.
-        lasting: How long after this process's last sign of life another one takes over.
+        duration: How long after this process's last sign of life another one takes over.
     """
 
-    def __init__(self, docket: Docket, *, task: str, lasting: timedelta) -> None:
+    def __init__(self, docket: Docket, *, task: str, duration: timedelta) -> None:
         self._docket = docket
         self._task = task
-        self._lasting = lasting
-        self._held: dict[str, Assigned] = {}
+        self._duration = duration
+        self._held: dict[str, QueuedGeneration] = {}
         self._added = asyncio.Event()  # set when one is held that is not in the queue yet
         self._renewing: asyncio.Task[None] | None = None  # while any is held; ended by `close`
 
-    def hold(self, assigned: Assigned) -> None:
+    def hold(self, generation: QueuedGeneration) -> None:
         """Keep other workers off a generation until it is released or this process dies."""
-        self._held[assigned.key] = assigned
+        self._held[generation.key] = generation
         self._added.set()
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._renew(), name="leases")
@@ -69,28 +69,32 @@ class Leases:
             await asyncio.wait([self._renewing])
 
     async def _renew(self) -> None:
-        pause = self._lasting.total_seconds() / 4  # as often as a worker renews its own
+        pause = self._duration.total_seconds() / 4  # as often as a worker renews its own
         while self._held:
             self._added.clear()
-            due = datetime.now(UTC) + self._lasting
+            due = datetime.now(UTC) + self._duration
             calls = [
                 self._docket.call(self._task, when=due, key=held.key)(held.user_id, held.stream_id)
                 for held in self._held.values()
             ]
             try:
                 async with asyncio.timeout(2 * pause):
-                    await self._docket.replace_many(calls, chunk_size=_AT_ONCE)
+                    await self._docket.replace_many(calls, chunk_size=_BATCH_SIZE)
             except STORE_ERRORS as error:  # the queue gets them when it is back
-                _logger.info("%s generations are not in the queue: %r", len(calls), error)
+                _logger.info(
+                    "%s leases not renewed, the queue does not answer: %r", len(calls), error
+                )
             except Exception:  # outermost frame of the task: if it ended, nothing would be renewed
-                _logger.exception("%s generations could not be put off", len(calls))
+                _logger.exception("%s leases could not be renewed", len(calls))
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._added.wait()
 
 
-def connection(*, made: Callable[[], None], lost: Callable[[], None]) -> Dependency[None]:
-    """A worker's dependency: calls `made` once it is connected, `lost` when it is cut off or ends.
+def connection_listener(
+    *, on_connected: Callable[[], None], on_lost: Callable[[], None]
+) -> Dependency[None]:
+    """A worker's dependency: reports when it is connected, and when it is cut off or ends.
 
     A worker that is cut off waits for all its tasks, however long they take, before it reconnects.
     """
@@ -99,11 +103,11 @@ def connection(*, made: Callable[[], None], lost: Callable[[], None]) -> Depende
         @classmethod
         @asynccontextmanager
         async def worker_lifecycle(cls, _docket: Docket, _worker: Worker) -> AsyncGenerator[None]:
-            made()
+            on_connected()
             try:
                 yield
             finally:
-                lost()
+                on_lost()
 
         async def __aenter__(self) -> None:
             """Provide nothing: tasks need nothing from it."""

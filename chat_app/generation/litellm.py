@@ -16,7 +16,7 @@ from chat_app.generation.litellm_prefix import (
     accepts_prefill,
     request_messages,
     trailing_space,
-    without,
+    without_repeated,
 )
 from chat_app.generation.llm import Delta, Finish, FinishReason, Prompt, Usage
 from chat_app.generation.provider_errors import translated
@@ -141,11 +141,11 @@ class LiteLLMModel:
             reason = _finish_reason(chunk) or reason
             for delta in _deltas(chunk):
                 if repeated and delta.kind == "text":
-                    text, repeated = without(delta.text, repeated)
+                    text, repeated = without_repeated(delta.text, repeated)
                     yield Delta(text=text, repeats=int(text != delta.text))
                 else:
                     yield delta
-        if reason is None or _made_up(source):
+        if reason is None or _finish_reason_invented(source):
             msg = "The model provider broke off in the middle of the answer."
             raise ProviderUnavailable(msg)
         yield Finish(reason=reason, usage=usage)
@@ -175,10 +175,10 @@ def _cheapest_source(wrapper: Any) -> Any:
     return wrapper
 
 
-def _made_up(source: Any) -> bool:
+def _finish_reason_invented(source: Any) -> bool:
     """Whether LiteLLM's wrapper invented the finish reason, as it does for a stream cut short."""
-    said = ("received_finish_reason", "intermittent_finish_reason")
-    return hasattr(source, said[0]) and not any(getattr(source, name, None) for name in said)
+    names = ("received_finish_reason", "intermittent_finish_reason")
+    return hasattr(source, names[0]) and not any(getattr(source, name, None) for name in names)
 
 
 def _deltas(chunk: Any) -> Iterator[Delta]:

@@ -14,7 +14,7 @@ def request_messages(prompt: Prompt, *, system_prompt: str, prefill: bool) -> li
     """The messages for the provider; `prefill` says whether the model accepts a prefix.
 
     Providers refuse or strip a prefix that ends in white space, so it is sent without: see
-    `trailing_space` and `without`.
+    `trailing_space` and `without_repeated`.
     """
     messages: list[dict[str, Any]] = []
     if system_prompt:
@@ -47,12 +47,12 @@ def trailing_space(prefix: str) -> str:
     return prefix[len(prefix.rstrip()) :]
 
 
-def without(text: str, repeated: str) -> tuple[str, str]:
+def without_repeated(text: str, repeated: str) -> tuple[str, str]:
     """`text` without what it repeats, and what the next text may still repeat.
 
     Most models begin with the white space that was cut from the prefix; some do not.
     """
     pairs = enumerate(zip(text, repeated, strict=False))
     shorter = min(len(text), len(repeated))
-    same = next((place for place, (one, other) in pairs if one != other), shorter)
+    same = next((index for index, (one, other) in pairs if one != other), shorter)
     return text[same:], repeated[same:] if same == len(text) else ""

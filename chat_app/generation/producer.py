@@ -10,8 +10,8 @@ from functools import partial
 from chat_app.errors import ChatNotFound, Fenced, StreamClosed, StreamNotFound
 from chat_app.generation.assignment import Assignment, ReplyStore
 from chat_app.generation.llm import LLM
-from chat_app.generation.patience import patiently, until_done
 from chat_app.generation.reply import Reply
+from chat_app.generation.retrying import retry_until_available, retry_until_saved
 from chat_app.generation.writing import Writing
 from chat_app.identity.identity import Identity
 from chat_app.streams import frame
@@ -35,7 +35,7 @@ class Producer:
         max_takeovers: How many takeovers of a stream in a row may be in vain: a prompt that kills
             its producers must not kill all of them.
         continues: Whether a reply whose producer died is continued or ends as interrupted.
-        survives: Whether the log outlives this process, so that another can take over.
+        log_survives: Whether the log outlives this process, so that another can take over.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Producer:
         checkpoint_interval: timedelta,
         max_takeovers: int,
         continues: bool,
-        survives: bool,
+        log_survives: bool,
     ) -> None:
         self._log = log
         self._store = store
@@ -55,7 +55,7 @@ class Producer:
         self._checkpoint_interval = checkpoint_interval.total_seconds()
         self._max_takeovers = max_takeovers
         self._continues = continues
-        self._survives = survives
+        self._log_survives = log_survives
 
     async def produce(
         self,
@@ -76,12 +76,14 @@ class Producer:
                 before the stream is written again.
         """
         try:
-            if await patiently(partial(self._is_being_restored, identity, stream_id)):
+            if await retry_until_available(partial(self._is_being_restored, identity, stream_id)):
                 _logger.info("generation left alone: stream %s has a producer", stream_id)
                 return
-            assignment = await patiently(partial(self._store.claim, identity, stream_id))
+            assignment = await retry_until_available(
+                partial(self._store.claim, identity, stream_id)
+            )
             try:
-                await self._take_up(identity, stream_id, assignment, on_store_loss)
+                await self._produce_claimed(identity, stream_id, assignment, on_store_loss)
             except (Fenced, StreamClosed, ChatNotFound):
                 raise
             except Exception:
@@ -93,32 +95,32 @@ class Producer:
             # ChatNotFound: the chat was deleted; or the store failed while the turn was scheduled,
             # and the turn was withdrawn although the store had the task by then.
             _logger.info("generation given up: %s", error)
-            await self._forget_if_nobodys(identity, stream_id)
+            await self._delete_log_if_chat_gone(identity, stream_id)
 
     async def _is_being_restored(self, identity: Identity, stream_id: StreamId) -> bool:
         """Whether a live producer is writing again what the store lost: a claim would fence it."""
         tail = await self._store.durable_tail(identity, stream_id)
-        if not tail or not await self._lacks(stream_id, tail):
+        if not tail or not await self._log_lacks(stream_id, tail):
             return False
         await asyncio.sleep(self._log.options.restore_grace.total_seconds())
-        return not await self._lacks(stream_id, tail)
+        return not await self._log_lacks(stream_id, tail)
 
-    async def _lacks(self, stream_id: StreamId, tail: int) -> bool:
+    async def _log_lacks(self, stream_id: StreamId, tail: int) -> bool:
         """Whether the log ends before offset `tail`."""
         try:
             return (await self._log.state(stream_id)).tail < tail
         except StreamNotFound:
             return True
 
-    async def _take_up(
+    async def _produce_claimed(
         self,
         identity: Identity,
         stream_id: StreamId,
         assignment: Assignment,
         on_store_loss: Callable[[], None],
     ) -> None:
-        if assignment.takeover and await patiently(
-            partial(self._lacks, stream_id, assignment.tail)
+        if assignment.takeover and await retry_until_available(
+            partial(self._log_lacks, stream_id, assignment.tail)
         ):
             # The previous producer is gone, and so is the log or a durable end of it: the store
             # restarted empty or from an older copy. The stream cannot be continued: a viewer may
@@ -132,12 +134,12 @@ class Producer:
             self._log.open, stream_id, token=assignment.token, still_owner=still_owner
         )
         try:
-            appender = await patiently(open_log)
+            appender = await retry_until_available(open_log)
         except StreamNotFound:  # viewers in this process have seen more of it
             return await self._give_up(identity, stream_id, assignment, _INTERRUPTED)
         except StreamClosed:
             if assignment.outcome is None:  # the database is an older copy, the store is not
-                await self._keep_log(identity, stream_id, assignment)
+                await self._save_from_log(identity, stream_id, assignment)
             raise
         try:
             writing = Writing(appender, assignment)
@@ -161,7 +163,7 @@ class Producer:
             on_store_loss()
         return owner
 
-    async def _forget_if_nobodys(self, identity: Identity, stream_id: StreamId) -> None:
+    async def _delete_log_if_chat_gone(self, identity: Identity, stream_id: StreamId) -> None:
         """Delete the log if the chat was deleted before the log was opened, or even created."""
         try:
             await self._store.still_owner(identity, stream_id, token=0)
@@ -176,12 +178,12 @@ class Producer:
         outcome: Outcome,
     ) -> None:
         """Delete the log; if the row is open, close it with the newest checkpoint."""
-        await patiently(partial(self._log.delete, stream_id))
+        await retry_until_available(partial(self._log.delete, stream_id))
         if assignment.outcome is None:
             finish = partial(self._store.finish, identity, stream_id, token=assignment.token)
-            await until_done(partial(finish, outcome=outcome))
+            await retry_until_saved(partial(finish, outcome=outcome))
 
-    async def _keep_log(
+    async def _save_from_log(
         self, identity: Identity, stream_id: StreamId, assignment: Assignment
     ) -> None:
         """Save the reply that a closed log holds."""
@@ -189,14 +191,14 @@ class Producer:
         batches = [batch.data async for batch in await self._log.follow(stream_id)]
         reply = Reply.from_frames(frame.split(b"".join(batches)))
         finish = partial(self._store.finish, identity, stream_id, token=assignment.token)
-        await until_done(
+        await retry_until_saved(
             partial(finish, parts=reply.stored(), outcome=outcome, meta=reply.metadata)
         )
 
     async def _write(self, identity: Identity, writing: Writing) -> None:
         # Until the reply is saved: a producer that waits for the database is alive.
         async with self._checkpoints(identity, writing):
-            outcome = await self._ended(writing)
+            outcome = await self._finish_reply(writing)
             save = partial(
                 self._store.finish,
                 identity,
@@ -207,21 +209,21 @@ class Producer:
                 meta=writing.meta(),
                 tail=writing.appender.tail.end,
             )
-            await until_done(save)
+            await retry_until_saved(save)
         await writing.close(outcome)
 
-    async def _ended(self, writing: Writing) -> Outcome:
+    async def _finish_reply(self, writing: Writing) -> Outcome:
         """Finish the reply, unless the log has all of it, and return how it ended."""
         outcome = _INTERRUPTED
         if not writing.reply.finished:
-            asking = self._may_ask(writing)
-            writing.begin(asking=asking)
-            if asking:
+            calling = self._may_call_model(writing)
+            writing.begin(calling_model=calling)
+            if calling:
                 outcome = await self._answer(writing)
         # A stop or the end of the process may have come after the model's last word.
         return writing.reply.outcome if writing.reply.finished else outcome
 
-    def _may_ask(self, writing: Writing) -> bool:
+    def _may_call_model(self, writing: Writing) -> bool:
         lost = writing.assignment.takeover > 0
         if lost and not self._continues:
             return False
@@ -235,7 +237,7 @@ class Producer:
         try:
             await asyncio.wait({pump, stop}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            if self._survives:
+            if self._log_survives:
                 raise
             # This process ends, and the log with it: keep what there is.
             return _INTERRUPTED

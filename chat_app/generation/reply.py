@@ -23,9 +23,9 @@ class Part:
     _text: StringIO = field(default_factory=StringIO, repr=False)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Part) and self._told() == other._told()
+        return isinstance(other, Part) and self._fields() == other._fields()
 
-    def _told(self) -> tuple[object, ...]:
+    def _fields(self) -> tuple[object, ...]:
         return self.id, self.kind, self.text, self.ended
 
     def add(self, text: str) -> None:
@@ -50,15 +50,15 @@ class Reply:
         finished: Whether the model is done or has failed; only saving and closing are left.
         parts: What the model said.
         metadata: What the events tell of how the reply was made.
-        spoken_by: How many takeovers the reply had had when its newest delta was added: this tells
-            which producer added it. None before the first delta.
+        takeovers_at_newest_delta: How many takeovers the reply had had when its newest delta was
+            added: this tells which producer added it. None before the first delta.
     """
 
     started: bool = False
     finished: bool = False
     parts: list[Part] = field(default_factory=list[Part])
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
-    spoken_by: int | None = None
+    takeovers_at_newest_delta: int | None = None
 
     @classmethod
     def from_frames(cls, frames: Iterable[bytes]) -> "Reply":
@@ -78,7 +78,7 @@ class Reply:
                 self.parts.append(Part(id=event["id"], kind=kind.removesuffix("-start")))
             case "text-delta" | "reasoning-delta":
                 self.parts[-1].add(event["delta"])
-                self.spoken_by = self.metadata.get("takeovers", 0)
+                self.takeovers_at_newest_delta = self.metadata.get("takeovers", 0)
             case "text-end" | "reasoning-end":
                 self.parts[-1].ended = True
             case "message-metadata":

@@ -20,7 +20,7 @@ from docket import Docket, TaskKey, Worker
 
 from chat_app.errors import LogUnavailable
 from chat_app.generation import heartbeat
-from chat_app.generation.lease import Assigned, Leases, connection
+from chat_app.generation.lease import Leases, QueuedGeneration, connection_listener
 from chat_app.generation.producer import Producer
 from chat_app.identity.identity import Identity, UserId
 from chat_app.streams.model import StreamId
@@ -29,11 +29,12 @@ from chat_app.streams.outages import STORE_ERRORS
 _logger = logging.getLogger(__name__)
 
 _TASK = "generate"
-_PATIENCE = 2.0  # seconds between two requests to end, and for the store when handing over
-_SAVING = 3  # times that long for a generation, which may be saving what it has
-_MOMENT = timedelta(seconds=2)
-_RESTART = timedelta(seconds=1)
-"""The pause before a worker that ended is started again."""
+_CANCEL_INTERVAL = 2.0  # seconds between two requests to end
+_SAVE_INTERVALS = 3  # times that long for a generation, which may be saving what it has
+_HANDOVER_TIMEOUT = 2.0  # seconds for the store to take a generation back
+_CLOSE_DELAY = timedelta(seconds=2)
+_RESTART_PAUSE = timedelta(seconds=1)
+"""Between the end of a worker and its restart."""
 
 
 class Generations:
@@ -46,19 +47,21 @@ class Generations:
         self._patience = patience.total_seconds()
         self._producer = producer
         self._running: dict[str, asyncio.Task[None]] = {}  # by key; cancelled by `leave`
-        self._watching: dict[asyncio.Task[None], Assigned] = {}  # the worker's own tasks
-        self._left: list[Assigned] = []  # put back into the queue by `leave`
+        self._watching: dict[asyncio.Task[None], QueuedGeneration] = {}  # the worker's own tasks
+        self._to_hand_over: list[QueuedGeneration] = []  # put back into the queue by `leave`
         self._leaving: asyncio.Task[None] | None = None  # awaited by `open_generations`
         self._connected = False  # whether the worker has reached the store
-        self._leases = Leases(docket, task=_TASK, lasting=worker.redelivery_timeout)
+        self._leases = Leases(docket, task=_TASK, duration=worker.redelivery_timeout)
         docket.register(self._generate, names=[_TASK])
-        worker.dependencies = {"connection": connection(made=self._attach, lost=self._detach)}
+        worker.dependencies = {
+            "connection": connection_listener(on_connected=self._attach, on_lost=self._detach)
+        }
         self._working = asyncio.create_task(_work(worker), name="generations")
 
-    def stays(self) -> None:
+    def check_accepting(self) -> None:
         """Return if this process still takes work. Raises `LogUnavailable`."""
         if self._leaving is not None:
-            raise LogUnavailable("the server goes away")
+            raise LogUnavailable("the server is shutting down")
 
     async def schedule(
         self, identity: Identity, stream_id: StreamId, *, closed: bool = False
@@ -76,9 +79,9 @@ class Generations:
             LogUnavailable: The store does not answer, and may or may not have the task; or this
                 process is ending, and the task is not scheduled.
         """
-        self.stays()
+        self.check_accepting()
         key = f"{stream_id}/close" if closed else stream_id
-        when = datetime.now(UTC) + _MOMENT if closed else None
+        when = datetime.now(UTC) + _CLOSE_DELAY if closed else None
         try:
             # Docket itself waits forever for a store that keeps its connections but is silent.
             async with asyncio.timeout(self._patience):
@@ -89,17 +92,17 @@ class Generations:
 
     async def _generate(self, user_id: str, stream_id: str, *, key: str = TaskKey()) -> None:
         """The worker's task: watches a generation, which may outlast it."""
-        assigned = Assigned(key=key, user_id=user_id, stream_id=stream_id)
+        queued = QueuedGeneration(key=key, user_id=user_id, stream_id=stream_id)
         if key in self._running:
             # The lease ran out or was lost, but the generation is still running.
-            self._hold(assigned)
+            self._hold(queued)
             return
         watching = asyncio.current_task()
         assert watching is not None  # noqa: S101 # Docket runs every task in an asyncio task
-        generating = asyncio.create_task(self._produce(assigned), name=f"generation {key}")
-        generating.add_done_callback(partial(self._ended, assigned))
+        generating = asyncio.create_task(self._produce(queued), name=f"generation {key}")
+        generating.add_done_callback(partial(self._ended, queued))
         self._running[key] = generating
-        self._watching[watching] = assigned
+        self._watching[watching] = queued
         if self._leaving is not None:
             generating.cancel()  # the worker had just taken it from the queue
         elif not self._connected:
@@ -109,22 +112,22 @@ class Generations:
         finally:
             del self._watching[watching]
 
-    async def _produce(self, assigned: Assigned) -> None:
+    async def _produce(self, queued: QueuedGeneration) -> None:
         await self._producer.produce(
-            Identity(user_id=UserId(assigned.user_id)),
-            StreamId(assigned.stream_id),
-            on_store_loss=lambda: self._hold(assigned),
+            Identity(user_id=UserId(queued.user_id)),
+            StreamId(queued.stream_id),
+            on_store_loss=lambda: self._hold(queued),
         )
 
-    def _ended(self, assigned: Assigned, generating: "asyncio.Task[None]") -> None:
-        del self._running[assigned.key]
-        self._leases.release(assigned.key)
+    def _ended(self, queued: QueuedGeneration, generating: "asyncio.Task[None]") -> None:
+        del self._running[queued.key]
+        self._leases.release(queued.key)
         if generating.cancelled():
-            self._left.append(assigned)
+            self._to_hand_over.append(queued)
 
-    def _hold(self, assigned: Assigned) -> None:
-        if assigned.key in self._running:  # otherwise it has ended since
-            self._leases.hold(assigned)
+    def _hold(self, queued: QueuedGeneration) -> None:
+        if queued.key in self._running:  # otherwise it has ended since
+            self._leases.hold(queued)
 
     def _attach(self) -> None:
         self._connected = True
@@ -132,8 +135,8 @@ class Generations:
     def _detach(self) -> None:
         """Let generations run on without the worker's connection, and let it make a new one."""
         self._connected = False
-        for watching, assigned in list(self._watching.items()):
-            self._hold(assigned)
+        for watching, queued in list(self._watching.items()):
+            self._hold(queued)
             watching.cancel()
 
     def leave(self) -> "asyncio.Task[None]":
@@ -153,25 +156,25 @@ class Generations:
         for number in count():
             # Repeatedly: a library may lose a cancellation that coincides with its own timeout.
             running = list(self._running.values())
-            for ending in (self._working, *(running if number % _SAVING == 0 else ())):
+            for ending in (self._working, *(running if number % _SAVE_INTERVALS == 0 else ())):
                 ending.cancel()
-            await asyncio.wait([self._working, *running], timeout=_PATIENCE)
+            await asyncio.wait([self._working, *running], timeout=_CANCEL_INTERVAL)
             if self._working.done() and not self._running:
                 break
         await self._leases.close()
         # Not earlier: this worker could be given what is put back.
-        await asyncio.gather(*map(self._put_back, self._left))
+        await asyncio.gather(*map(self._put_back, self._to_hand_over))
         if not self._working.cancelled():
             self._working.result()
 
-    async def _put_back(self, left: Assigned) -> None:
-        again = self._docket.replace(_TASK, when=datetime.now(UTC), key=left.key)
+    async def _put_back(self, queued: QueuedGeneration) -> None:
+        again = self._docket.replace(_TASK, when=datetime.now(UTC), key=queued.key)
         try:
-            async with asyncio.timeout(min(self._patience, _PATIENCE)):
-                await again(left.user_id, left.stream_id)
+            async with asyncio.timeout(min(self._patience, _HANDOVER_TIMEOUT)):
+                await again(queued.user_id, queued.stream_id)
         except STORE_ERRORS as error:
             # Another worker still gets it, once this worker's lease has run out.
-            _logger.warning("stream %s not handed over: %r", left.stream_id, error)
+            _logger.warning("stream %s not handed over: %r", queued.stream_id, error)
 
 
 async def _work(worker: Worker) -> None:
@@ -181,10 +184,10 @@ async def _work(worker: Worker) -> None:
         try:
             await worker.run_forever()
         except Exception:  # outermost frame of the task: if it ended, nothing would be generated
-            _logger.exception("the worker ended; starting it again")
+            _logger.exception("the worker ended; restarting it")
         if task is None or task.cancelling():
             return  # a cancelled worker shuts down in order and returns
-        await asyncio.sleep(_RESTART.total_seconds())
+        await asyncio.sleep(_RESTART_PAUSE.total_seconds())
 
 
 @asynccontextmanager

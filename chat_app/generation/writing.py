@@ -16,7 +16,7 @@ from chat_app.streams.model import Outcome
 
 _logger = logging.getLogger(__name__)
 
-_TEXT_OF_FAILURE = {
+_FAILURE_TEXTS = {
     "provider_misconfigured": "The model is not set up correctly. The server's log says why.",
     "provider_throttled": "The model provider is rate-limiting requests. Try again in a moment.",
     "provider_unavailable": "The model provider is not responding. Try again.",
@@ -24,7 +24,7 @@ _TEXT_OF_FAILURE = {
     "context_exceeded": "The chat has become too long for the model. Start a new one.",
 }
 _FINISH_REASON = {"failed": "error", "interrupted": "interrupted", "stopped": "other"}
-_ADDED_UP = (
+_CUMULATIVE = (
     "model_calls",
     "takeovers",
     "regenerated_deltas",
@@ -46,10 +46,10 @@ class Writing:
         self.appender = appender
         self.assignment = assignment
         self.reply = Reply.from_frames(appender.tail.frames(after=0))
-        self._speechless = not self.reply.parts  # the first delta will be this producer's
+        self._awaiting_first_delta = not self.reply.parts  # the first delta will be this producer's
         self._thinking_since: int | None = None  # ms; set while the model is reasoning
         before = assignment.metadata
-        self._before = {name: before[name] for name in _ADDED_UP if name in before}
+        self._carried_over = {name: before[name] for name in _CUMULATIVE if name in before}
 
     @property
     def takeovers_in_vain(self) -> int:
@@ -58,34 +58,39 @@ class Writing:
         A takeover from a producer that added something does not count: a long answer may outlive
         any number of deploys.
         """
-        if self.reply.spoken_by is None:
+        if self.reply.takeovers_at_newest_delta is None:
             return self.assignment.takeover
-        return self._takeovers - self.reply.spoken_by - 1
+        return self._takeovers - self.reply.takeovers_at_newest_delta - 1
 
     @property
     def _takeovers(self) -> int:
-        return self._before.get("takeovers", 0) + self.assignment.takeover
+        return self._carried_over.get("takeovers", 0) + self.assignment.takeover
 
-    def begin(self, *, asking: bool) -> None:
+    def begin(self, *, calling_model: bool) -> None:
         """Begin the message, or record the takeover; then write what the database has of it.
 
         That is what the reply held before it was continued, and what a checkpoint has beyond the
         log: the store fell behind and then the producer died.
 
         Args:
-            asking: Whether the model is about to be called: each call is counted.
+            calling_model: Whether the model is about to be called: each call is counted.
         """
-        so_far = self.reply.metadata if self.reply.started else self._before
-        told: dict[str, Any] = {
-            "model_calls": so_far.get("model_calls", 0) + asking,
+        so_far = self.reply.metadata if self.reply.started else self._carried_over
+        counts: dict[str, Any] = {
+            "model_calls": so_far.get("model_calls", 0) + calling_model,
             "takeovers": self._takeovers,
             "regenerated_deltas": so_far.get("regenerated_deltas", 0),
         }
         if self.reply.started:
-            self._tell(told)
+            self._add_metadata(counts)
         else:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            meta = {**self._before, "model": self.assignment.model, "started_at": now, **told}
+            meta = {
+                **self._carried_over,
+                "model": self.assignment.model,
+                "started_at": now,
+                **counts,
+            }
             reply_id = self.assignment.reply_id
             self._add({"type": "start", "messageId": reply_id, "messageMetadata": meta})
             if self.assignment.parts:
@@ -93,7 +98,7 @@ class Writing:
                 self._add({"type": "reset-step"})
             self._add({"type": "start-step"})
             for part in self.assignment.parts:
-                self._take(Delta(text=part["text"], kind=part["type"]))
+                self._add_delta(Delta(text=part["text"], kind=part["type"]))
         self._catch_up(self.assignment.checkpoint)
 
     def complete(self) -> None:
@@ -101,7 +106,7 @@ class Writing:
         saved, have = self.assignment.parts, self.reply.stored()
         if not self.reply.started:
             if saved:
-                self.begin(asking=False)
+                self.begin(calling_model=False)
         elif _kinds(saved[: len(have)]) != _kinds(have):
             # The reply was saved from a checkpoint, which has no reasoning.
             self._catch_up("".join(part["text"] for part in saved if part["type"] == "text"))
@@ -110,13 +115,13 @@ class Writing:
             so_far = have[-1]["text"] if have else ""
             for part in saved[newest:]:
                 if part["text"].startswith(so_far):
-                    self._take(Delta(text=part["text"][len(so_far) :], kind=part["type"]))
+                    self._add_delta(Delta(text=part["text"][len(so_far) :], kind=part["type"]))
                 so_far = ""
 
     def _catch_up(self, kept: str) -> None:
         text = self.reply.text
         if kept.startswith(text):
-            self._take(Delta(text=kept[len(text) :]))
+            self._add_delta(Delta(text=kept[len(text) :]))
 
     async def pump(self, model: LLM) -> None:
         """Write everything the model says into the log and the reply.
@@ -127,7 +132,7 @@ class Writing:
         try:
             if self.assignment.takeover:
                 await self.appender.wait_flushed()  # a call is counted before it is made
-            meta = await self._say(model)
+            meta = await self._write_deltas(model)
         except (Fenced, StreamClosed):
             raise  # losing the right to write is not an outcome
         except GenerationError as error:
@@ -137,32 +142,32 @@ class Writing:
             _logger.exception("the model failed unexpectedly")
             meta = {"code": "internal_error"}
         self._end_part()
-        self._tell({**meta, **self._duration()})
+        self._add_metadata({**meta, **self._duration()})
         self._end_step()
         await self.appender.wait_flushed()
 
-    async def _say(self, model: LLM) -> dict[str, Any]:
+    async def _write_deltas(self, model: LLM) -> dict[str, Any]:
         """Write every delta; return the metadata known at the end."""
         meta: dict[str, Any] = {}
         prompt = replace(self.assignment.prompt, prefix=self.reply.text)
         async with aclosing(model.stream(prompt)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, Finish):
-                    meta = self._finished(delta)
+                    meta = self._finish_metadata(delta)
                     continue
                 if delta.repeats:
                     before = self.reply.metadata["regenerated_deltas"]
-                    self._tell({"regenerated_deltas": before + delta.repeats})
+                    self._add_metadata({"regenerated_deltas": before + delta.repeats})
                 if delta.text:
-                    self._time(delta.kind)
-                    self._take(delta)
+                    self._record_timing(delta.kind)
+                    self._add_delta(delta)
                     await self.appender.wait_for_room()
         return meta
 
-    def _time(self, kind: Kind) -> None:
+    def _record_timing(self, kind: Kind) -> None:
         """Record when the first delta came and, once the answer begins, how long reasoning took."""
-        if self._speechless:
-            self._speechless = False
+        if self._awaiting_first_delta:
+            self._awaiting_first_delta = False
             self.reply.metadata["first_delta_ms"] = self._elapsed()
         if kind == "reasoning":
             if self._thinking_since is None:
@@ -171,9 +176,11 @@ class Writing:
             thought = max(1, self._elapsed() - self._thinking_since)  # 0 means no reasoning
             self._thinking_since = None
             self._end_part()
-            self._tell({"reasoning_ms": self.reply.metadata.get("reasoning_ms", 0) + thought})
+            self._add_metadata(
+                {"reasoning_ms": self.reply.metadata.get("reasoning_ms", 0) + thought}
+            )
 
-    def _finished(self, finish: Finish) -> dict[str, Any]:
+    def _finish_metadata(self, finish: Finish) -> dict[str, Any]:
         meta: dict[str, Any] = {"finish_reason": finish.reason}
         if finish.usage is not None:
             before = self.reply.metadata
@@ -181,7 +188,7 @@ class Writing:
                 meta[name] = before.get(name, 0) + getattr(finish.usage, name)
         return meta
 
-    def _take(self, delta: Delta) -> None:
+    def _add_delta(self, delta: Delta) -> None:
         text = _clean(delta.text)
         if not text:
             return
@@ -206,7 +213,7 @@ class Writing:
         if self.reply.started and not self.reply.finished:
             self._add({"type": "finish-step"})
 
-    def _tell(self, metadata: dict[str, Any]) -> None:
+    def _add_metadata(self, metadata: dict[str, Any]) -> None:
         self._add({"type": "message-metadata", "messageMetadata": metadata})
 
     def _add(self, event: dict[str, Any]) -> None:
@@ -221,8 +228,8 @@ class Writing:
 
     def _duration(self) -> dict[str, Any]:
         first = self.reply.metadata.get("first_delta_ms")
-        told = {} if first is None else {"first_delta_ms": first}
-        return {**told, "duration_ms": self._elapsed()}
+        known = {} if first is None else {"first_delta_ms": first}
+        return {**known, "duration_ms": self._elapsed()}
 
     def meta(self) -> dict[str, Any]:
         """How the reply was made; the same at every call."""
@@ -234,16 +241,16 @@ class Writing:
         """Append the closing events and close, in one atomic step; the reply is already saved."""
         self._end_step()
         if outcome.kind == "failed":
-            text = _TEXT_OF_FAILURE.get(outcome.code or "", "Something went wrong. Try again.")
+            text = _FAILURE_TEXTS.get(outcome.code or "", "Something went wrong. Try again.")
             self._add({"type": "error", "errorText": text, "code": outcome.code})
         elif outcome.kind == "stopped":
             self._add({"type": "abort", "reason": "stopped"})
         meta = self.meta()
         reason = _FINISH_REASON.get(outcome.kind, meta.get("finish_reason", "stop"))
-        told = {"outcome": outcome.kind, **meta}
+        final = {"outcome": outcome.kind, **meta}
         if outcome.code:
-            told["code"] = outcome.code
-        self._add({"type": "finish", "finishReason": reason, "messageMetadata": told})
+            final["code"] = outcome.code
+        self._add({"type": "finish", "finishReason": reason, "messageMetadata": final})
         await self.appender.close(outcome)
 
 

@@ -6,7 +6,7 @@ import reflex as rx
 from reflex.event import EventType
 
 from chat_app.bootstrap import services
-from chat_app.chats.models import ACTIVE, GOING_ON, ChatId
+from chat_app.chats.models import ACTIVE, EXISTING_CHAT, ChatId
 from chat_app.errors import ChatAppError, ChatNotFound, DatabaseUnavailable, TurnInProgress
 from chat_app.identity.identity import Identity
 from chat_app.turn import Turn
@@ -93,7 +93,7 @@ class ConversationState(rx.State):
     async def send(self, chat_id: str, text: str, message_id: str) -> EventType[()] | None:
         """Send a prompt. Its id makes a repeat the same turn and, without a chat, the same chat."""
         model = await self._chosen_model()
-        place = GOING_ON if chat_id else ACTIVE
+        place = EXISTING_CHAT if chat_id else ACTIVE
         chat_id = chat_id or message_id
         return await self._begin(
             chat_id,

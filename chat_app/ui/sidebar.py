@@ -15,7 +15,7 @@ from chat_app.ui.chat_list.listed import ListedChat, behind, listed
 from chat_app.ui.session import identify
 from chat_app.ui.theme import ICON_BUTTON, icon, page_link
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
-from chat_app.upkeep import TIME_TO_RESTORE
+from chat_app.upkeep import RESTORE_WINDOW
 
 _PAGE, _MOST_PINNED = 50, 100
 _LONGEST_QUERY = 200
@@ -128,7 +128,7 @@ class SidebarState(rx.State):
         title = next((c.title for c in self._listed_chats() if c.id == chat_id), "The chat")
         if await self._change(lambda who: services().chat_list.discard(who, ChatId(chat_id))):
             self.discarded_id, self.discarded_title = chat_id, title
-            self.discarded_until = datetime.now(UTC) + TIME_TO_RESTORE
+            self.discarded_until = datetime.now(UTC) + RESTORE_WINDOW
 
     @rx.event
     async def restore_chat(self, chat_id: str) -> None:

@@ -104,7 +104,7 @@ def own_redis() -> Generator[RedisServer]:
 
 @pytest.fixture
 def sessions(database: Database) -> Sessions:
-    return Sessions(database.at_once, lifetime=timedelta(days=1))
+    return Sessions(database.deferred, lifetime=timedelta(days=1))
 
 
 @pytest.fixture

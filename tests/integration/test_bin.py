@@ -13,7 +13,7 @@ from chat_app.chats.housekeeping import Housekeeping
 from chat_app.chats.models import ChatId, MessageId
 from chat_app.errors import ChatNotFound, LogUnavailable, StreamNotFound
 from chat_app.identity.identity import Identity, UserId
-from chat_app.upkeep import TIME_TO_RESTORE, Bin, Upkeep
+from chat_app.upkeep import RESTORE_WINDOW, Bin, Upkeep
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.server_process import CHAT, TOO_LONG, ServerProcess, server_process
 
@@ -54,10 +54,10 @@ async def test_a_chat_is_removed_with_its_log_once_it_can_no_longer_be_restored(
     kept = ChatList(database)
     await kept.discard(alice, CHAT)
 
-    await emptied(here, Housekeeping(database), after=TIME_TO_RESTORE / 2).empty()
+    await emptied(here, Housekeeping(database), after=RESTORE_WINDOW / 2).empty()
     await kept.restore(alice, CHAT)
     await kept.discard(alice, CHAT)
-    await emptied(here, Housekeeping(database), after=TIME_TO_RESTORE * 2).empty()
+    await emptied(here, Housekeeping(database), after=RESTORE_WINDOW * 2).empty()
 
     with pytest.raises(ChatNotFound):
         await kept.restore(alice, CHAT)
@@ -97,7 +97,7 @@ async def test_a_failed_round_is_logged_and_the_next_one_removes_the_chat(
     await ChatList(database).discard(alice, CHAT)
 
     troubled = Troubled(database)
-    running = asyncio.create_task(emptied(here, troubled, after=TIME_TO_RESTORE).run())
+    running = asyncio.create_task(emptied(here, troubled, after=RESTORE_WINDOW).run())
     with anyio.fail_after(TOO_LONG):
         await troubled.good_round.wait()
     running.cancel()

@@ -196,7 +196,7 @@ async def test_a_server_that_became_read_only_is_an_outage_until_it_accepts_writ
     await migrate(url)
     name = make_url(url).database
     async with open_database(url) as database:
-        sessions = Sessions(database.at_once, lifetime=timedelta(days=1))
+        sessions = Sessions(database.deferred, lifetime=timedelta(days=1))
         only = f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'
         await run_sync(own_postgres.execute, only)
         with pytest.raises(DatabaseUnavailable):
@@ -231,7 +231,7 @@ async def answers(database: Database, *, at_once: int) -> None:
 
 async def refuses_everything(database: Database) -> None:
     chats = ChatRepository(database)
-    sessions = Sessions(database.at_once, lifetime=timedelta(days=1))
+    sessions = Sessions(database.deferred, lifetime=timedelta(days=1))
 
     async def refuses(attempt: Coroutine[Any, Any, object]) -> None:
         with pytest.raises(DatabaseUnavailable):
@@ -268,7 +268,7 @@ async def test_a_request_during_an_outage_is_told_to_come_back(
         open_database(f"sqlite:///{tmp_path / 'nowhere' / 'chat.db'}") as away,
     ):
         api.state.api = Api(
-            sessions=Sessions(away.at_once, lifetime=timedelta(days=1)),
+            sessions=Sessions(away.deferred, lifetime=timedelta(days=1)),
             chats=services.chats,
             turns=services.turns,
             upkeep=services.upkeep,

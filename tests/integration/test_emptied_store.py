@@ -85,7 +85,7 @@ async def test_an_answer_that_has_ended_is_not_begun_again(
         await seen_again(here, stream_id, text="To the ")
         own_redis.pause()
         with anyio.fail_after(TOO_LONG):
-            while "not in the queue" not in caplog.text:
+            while "leases not renewed" not in caplog.text:
                 await anyio.lowlevel.checkpoint()
         own_redis.resume()
         await known_to(own_redis)

@@ -27,7 +27,7 @@ async def test_a_session_is_valid_in_every_process(
     sessions: Sessions, other_process: Database
 ) -> None:
     guest = await sessions.create_guest()
-    elsewhere = Sessions(other_process.at_once, lifetime=timedelta(days=1))
+    elsewhere = Sessions(other_process.deferred, lifetime=timedelta(days=1))
 
     assert await elsewhere.resolve(guest.token) == guest.identity
 
@@ -43,7 +43,7 @@ async def test_no_token_and_a_wrong_one_identify_nobody(
 
 
 async def test_an_expired_token_identifies_nobody(database: Database) -> None:
-    short = Sessions(database.at_once, lifetime=timedelta(0))
+    short = Sessions(database.deferred, lifetime=timedelta(0))
     guest = await short.create_guest()
 
     with pytest.raises(NotAuthenticated):
@@ -53,7 +53,7 @@ async def test_an_expired_token_identifies_nobody(database: Database) -> None:
 async def test_a_session_says_when_it_expires(database: Database) -> None:
     before = datetime.now(UTC)
 
-    guest = await Sessions(database.at_once, lifetime=timedelta(hours=2)).create_guest()
+    guest = await Sessions(database.deferred, lifetime=timedelta(hours=2)).create_guest()
 
     assert before + timedelta(hours=2) <= guest.expires_at
     assert guest.expires_at <= datetime.now(UTC) + timedelta(hours=2)

@@ -16,7 +16,7 @@ from chat_app.errors import ChatNotFound
 from chat_app.rates import RateLimits, open_rates
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.sidebar import SidebarState
-from chat_app.upkeep import TIME_TO_RESTORE
+from chat_app.upkeep import RESTORE_WINDOW
 from tests.support.page_visit import PageVisit
 
 pytestmark = pytest.mark.anyio
@@ -145,7 +145,7 @@ async def test_a_permanently_deleted_chat_is_neither_offered_nor_restored(
     await sidebar.restore_chat("holiday")
     assert "too late" in sidebar.trouble.cause
 
-    sidebar.discarded_id, sidebar.discarded_until = "holiday", datetime.now(UTC) - TIME_TO_RESTORE
+    sidebar.discarded_id, sidebar.discarded_until = "holiday", datetime.now(UTC) - RESTORE_WINDOW
     await sidebar.load_chats()
     assert sidebar.discarded_id == ""
 

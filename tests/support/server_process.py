@@ -127,7 +127,7 @@ async def server_process(
             checkpoint_interval=checkpoint_interval,
             max_takeovers=max_takeovers,
             continues=continues,
-            survives=not url.startswith("memory://"),
+            log_survives=not url.startswith("memory://"),
         )
         yield ServerProcess(url=url, database=database, log=log, producer=producer)
 

@@ -104,11 +104,11 @@ def test_each_delta_is_attributed_to_the_newest_producer_announced_before_it() -
     reply = Reply()
     reply.fold({"type": "start", "messageId": "r", "messageMetadata": {"takeovers": 0}})
     reply.fold({"type": "text-start", "id": "1"})
-    assert reply.spoken_by is None
+    assert reply.takeovers_at_newest_delta is None
 
     reply.fold({"type": "text-delta", "id": "1", "delta": "To"})
     reply.fold({"type": "message-metadata", "messageMetadata": {"takeovers": 2}})
-    assert reply.spoken_by == 0
+    assert reply.takeovers_at_newest_delta == 0
 
     reply.fold({"type": "text-delta", "id": "1", "delta": " the"})
-    assert reply.spoken_by == 2
+    assert reply.takeovers_at_newest_delta == 2

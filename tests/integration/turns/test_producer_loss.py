@@ -29,7 +29,7 @@ async def test_an_answer_whose_process_died_is_continued_or_interrupted(
     await migrate(database_url)
     async with open_database(database_url) as database:
         alice = (
-            await Sessions(database.at_once, lifetime=timedelta(days=1)).create_guest()
+            await Sessions(database.deferred, lifetime=timedelta(days=1)).create_guest()
         ).identity
         async with server_process(redis_url, database, ScriptedLLM()) as dead:
             stream_id = await dead.ask(alice, "/demo tokens=3 rate=1000 words=1")

@@ -156,7 +156,7 @@ async def process_over_store(
                 checkpoint_interval=NEVER,
                 max_takeovers=10,
                 continues=True,
-                survives=True,
+                log_survives=True,
             )
             yield ServerProcess(url=url, database=database, log=log, producer=producer), store
 

@@ -17,19 +17,19 @@ _LONGEST_PAUSE = timedelta(seconds=5)
 T = TypeVar("T")
 
 
-async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+async def retry_until_available(attempt: Callable[[], Awaitable[T]]) -> T:
     """Retry until the database and the store answer: nothing else would, before the next sweep."""
     pause = _FIRST_PAUSE
     while True:
         try:
             return await attempt()
         except (DatabaseUnavailable, LogUnavailable) as error:
-            _logger.info("a generation waits to begin: %s", error)
+            _logger.info("a generation is waiting: %s", error)
         await asyncio.sleep(pause.total_seconds())
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def until_done(save: Callable[[], Awaitable[None]]) -> None:
+async def retry_until_saved(save: Callable[[], Awaitable[None]]) -> None:
     """Retry until the database takes the reply: nothing else would save it before the next sweep.
 
     Cancellation ends the retries; after an earlier one there is a single attempt.
@@ -45,6 +45,6 @@ async def until_done(save: Callable[[], Awaitable[None]]) -> None:
             if task is not None and task.cancelling():
                 raise
             if pause == _FIRST_PAUSE:
-                _logger.exception("the reply could not be saved; trying until it is")
+                _logger.exception("the reply could not be saved; retrying")
         await asyncio.sleep(pause.total_seconds())
         pause = min(2 * pause, _LONGEST_PAUSE)
