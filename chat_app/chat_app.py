@@ -23,7 +23,7 @@ api = create_api(
 @asynccontextmanager
 async def lifespan() -> AsyncGenerator[None]:
     """Open the parts before the first request, and close them after the last."""
-    viewers = Viewers(most=settings.max_viewers)
+    viewers = Viewers(max_per_user=settings.max_viewers)
     async with open_services(settings) as services:
         api.state.api = Api(
             sessions=services.sessions,

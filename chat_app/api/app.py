@@ -44,5 +44,5 @@ async def _unknown(request: Request, path: str) -> None:
             allowed |= route.methods or set()
     if allowed:
         headers = {"allow": ", ".join(sorted(allowed))}
-        raise HTTPException(405, f"/api/{path} is not for {request.method}", headers)
+        raise HTTPException(405, f"{request.method} is not allowed on /api/{path}", headers)
     raise HTTPException(404, f"there is no /api/{path}")

@@ -6,7 +6,7 @@ FastAPI's own limit (`max_body_size`) answers an excessive declared length in pl
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat_app.api.errors import answer
+from chat_app.api.errors import error_response
 from chat_app.errors import PromptTooLarge
 
 
@@ -17,7 +17,7 @@ class BodyLimit:
         self._app = app
         self._max_bytes = max_bytes
         self._max_digits = (len(str(max_bytes)), str(max_bytes).encode())
-        self._text = f"a request has at most {max_bytes} bytes"
+        self._text = f"a request body may have at most {max_bytes} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on while it is within the limit."""
@@ -28,7 +28,7 @@ class BodyLimit:
         # Compared as text: Python refuses to parse numbers of thousands of digits.
         digits = declared.lstrip(b"0") if declared.isdigit() else b""
         if (len(digits), digits) > self._max_digits:
-            await answer(413, PromptTooLarge.code, self._text)(scope, receive, send)
+            await error_response(413, PromptTooLarge.code, self._text)(scope, receive, send)
             return
         received = 0
 

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
-from chat_app.api.contract import EVENTS, NOTHING, refusals
-from chat_app.api.delivery import VIEWS, CursorSent, GzipSent, WaitSent, deliver
+from chat_app.api.contract import EVENTS, NO_CONTENT, refusals
+from chat_app.api.delivery import VIEWER_SLOT, CursorParam, GzipParam, WaitParam, deliver
 from chat_app.api.forms import ChatRequest, Id, Prompt, edit_id
 from chat_app.api.services import Api
 from chat_app.api.session import Caller, CallerRoute, Parts
@@ -34,14 +34,14 @@ class Models(BaseModel):
 
 
 @router.get("/api/models", responses=refusals())
-async def offered(api: Parts) -> Models:
+async def list_models(api: Parts) -> Models:
     """The models to choose from."""
     return Models(models=list(api.turns.models), default=api.turns.models[0])
 
 
 @router.post(
     "/api/chat",
-    dependencies=VIEWS,
+    dependencies=VIEWER_SLOT,
     response_class=Response,
     responses={
         **EVENTS,
@@ -57,7 +57,7 @@ async def offered(api: Parts) -> Models:
         ),
     },
 )
-async def send(request: ChatRequest, caller: Caller, api: Parts, wait: WaitSent) -> Response:
+async def send(request: ChatRequest, caller: Caller, api: Parts, wait: WaitParam) -> Response:
     """Send, edit, regenerate or continue; answers with the reply's stream, from its first event."""
     await api.rates.prompt(caller)
     turn = await _begin(request, caller, api)
@@ -100,11 +100,11 @@ async def _known_prompt(prompt: Prompt, chat_id: str, caller: Identity, api: Api
 
 @router.get(
     "/api/chat",
-    dependencies=VIEWS,
+    dependencies=VIEWER_SLOT,
     response_class=Response,
     responses={
         **EVENTS,
-        **NOTHING,
+        **NO_CONTENT,
         **refusals(
             ChatNotFound, InvalidOffset, LogUnavailable, OffsetExpired, StreamNotFound, query=True
         ),
@@ -113,34 +113,34 @@ async def _known_prompt(prompt: Prompt, chat_id: str, caller: Identity, api: Api
 async def resume(
     caller: Caller,
     api: Parts,
-    cursor: CursorSent,
-    wait: WaitSent,
+    cursor: CursorParam,
+    wait: WaitParam,
     chat_id: Annotated[Id, Query(alias="chatId")],
-    gzip: GzipSent = False,
+    gzip: GzipParam = False,
 ) -> Response:
     """Resume the chat's newest stream: replay what follows the cursor, then live to the end."""
     resumed = await api.turns.resume(
         caller, chat_id, after=cursor.after, stream_id=cursor.stream_id
     )
     if resumed is None:
-        raise StreamNotFound("nothing was asked in this chat yet")
+        raise StreamNotFound("nothing has been asked in this chat yet")
     return deliver(resumed, api, cursor=cursor, wait=wait, gzip=gzip)
 
 
 @router.get(
     "/api/chat/{chat_id}/stream",
-    dependencies=VIEWS,
+    dependencies=VIEWER_SLOT,
     response_class=Response,
     responses={
         **EVENTS,
-        **NOTHING,
+        **NO_CONTENT,
         **refusals(
             ChatNotFound, InvalidOffset, LogUnavailable, OffsetExpired, query=True, path=True
         ),
     },
 )
 async def resume_open(
-    chat_id: Id, caller: Caller, api: Parts, cursor: CursorSent, wait: WaitSent
+    chat_id: Id, caller: Caller, api: Parts, cursor: CursorParam, wait: WaitParam
 ) -> Response:
     """Resume the AI SDK's way: from the beginning, and 204 when no answer is in progress."""
     try:
@@ -170,7 +170,7 @@ class Stopping(BaseModel):
     "/api/chat/{chat_id}/stop",
     status_code=202,
     response_model=Stopping,
-    responses={**NOTHING, **refusals(ChatNotFound, LogUnavailable, path=True, write=True)},
+    responses={**NO_CONTENT, **refusals(ChatNotFound, LogUnavailable, path=True, write=True)},
 )
 async def stop(chat_id: Id, caller: Caller, api: Parts) -> Stopping | Response:
     """Stop the answer and keep what there is of it. 204 when no answer is in progress."""

@@ -8,7 +8,7 @@ from pydantic import AliasGenerator, BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
 from chat_app.api.contract import refusals
-from chat_app.api.export import A_FILE, Format, as_file, markdown
+from chat_app.api.export import FILE_RESPONSE, Format, as_file, markdown
 from chat_app.api.forms import Id
 from chat_app.api.session import Caller, CallerRoute, Parts
 from chat_app.chats.models import Chat, ChatId, Message, MessageStatus, Role
@@ -105,7 +105,7 @@ class ChatChange(_Shape):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.title is None and self.active_message_id is None:
-            msg = "title or activeMessageId is needed"
+            msg = "title or activeMessageId is required"
             raise ValueError(msg)
         return self
 
@@ -115,7 +115,7 @@ async def list_chats(
     caller: Caller,
     api: Parts,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    before: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    before: Annotated[str | None, Query(description="The `next` of the previous page.")] = None,
 ) -> ChatLines:
     """The caller's chats, latest turn first."""
     return ChatLines.model_validate(
@@ -154,7 +154,7 @@ async def delete_chat(chat_id: Id, caller: Caller, api: Parts) -> None:
 @router.get(
     "/api/chats/{chat_id}/export",
     response_class=Response,
-    responses={**A_FILE, **refusals(ChatNotFound, query=True, path=True)},
+    responses={**FILE_RESPONSE, **refusals(ChatNotFound, query=True, path=True)},
 )
 async def export_chat(
     chat_id: Id,

@@ -10,9 +10,17 @@ from chat_app.api.errors import HTTP_CODES, STATUS
 
 Responses = dict[int | str, dict[str, Any]]
 
-_RETRY_AFTER = {"retry-after": {"description": "Seconds.", "schema": {"type": "integer"}}}
+_RETRY_AFTER = {
+    "retry-after": {
+        "description": "Seconds to wait before retrying.",
+        "schema": {"type": "integer"},
+    }
+}
 _STREAM_ID = {
-    "x-stream-id": {"description": "The stream this is from.", "schema": {"type": "string"}}
+    "x-stream-id": {
+        "description": "The stream these events are from.",
+        "schema": {"type": "string"},
+    }
 }
 
 _EVENT: dict[str, Any] = {
@@ -23,14 +31,14 @@ _EVENT: dict[str, Any] = {
     },
 }
 
-NOTHING: Responses = {204: {"description": "There is nothing to follow.", "content": {}}}
+NO_CONTENT: Responses = {204: {"description": "There is nothing to follow.", "content": {}}}
 
 EVENTS: Responses = {
     200: {
         "description": (
             "Server-sent events in the AI SDK's UI message stream protocol, version 1. `id` is the "
             "event's offset. `data: [DONE]` follows the last event; a body that ends without it was "
-            "cut, unless `wait` was given. The schema is that of each event."
+            "cut, unless `wait` was given. The schema describes one event."
         ),
         "content": {"text/event-stream": {"schema": _EVENT}},
         "headers": _STREAM_ID,
@@ -47,7 +55,7 @@ def refusals(
     body: bool = False,
     path: bool = False,
     write: bool = False,
-    anybody: bool = False,
+    anonymous: bool = False,
 ) -> Responses:
     """All errors of a route, for its `responses`.
 
@@ -57,10 +65,10 @@ def refusals(
         body: It takes JSON.
         path: Its path contains an id.
         write: It changes something, so another site's page may not call it.
-        anybody: It needs no identity.
+        anonymous: It needs no identity.
     """
     codes: defaultdict[int, set[str]] = defaultdict(set)
-    for kind in (*(_ANY_ROUTE if anybody else _FOR_CALLERS), *kinds):
+    for kind in (*(_ANY_ROUTE if anonymous else _FOR_CALLERS), *kinds):
         codes[STATUS.get(kind, 500)].add(kind.code)
     codes[413].add(HTTP_CODES[413])  # any request may have a body, even if the route ignores it
     if query:

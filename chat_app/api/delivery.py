@@ -43,16 +43,23 @@ class Cursor:
 def _cursor(
     after: Annotated[
         str | None,
-        Query(description="The cursor: the `id` of the last event received; 0 for every event."),
+        Query(description="The cursor: the `id` of the last event received; 0 for all events."),
     ] = None,
     last_event_id: Annotated[
-        str | None, Header(description="The same, as a reconnecting `EventSource` sends it; wins.")
+        str | None,
+        Header(
+            description=(
+                "The same, as sent by a reconnecting `EventSource`; takes precedence over `after`."
+            )
+        ),
     ] = None,
     stream_id: Annotated[
         str | None,
         Query(
             alias="streamId",
-            description="The stream the cursor is from: of no other one is it a cursor.",
+            description=(
+                "The stream the cursor belongs to; for any other stream the cursor is ignored."
+            ),
         ),
     ] = None,
 ) -> Cursor:
@@ -73,26 +80,28 @@ def _wait(
             ge=0,
             le=LONGEST_WAIT,
             allow_inf_nan=False,
-            description="Long poll: end the body after the first events, or these seconds.",
+            description=(
+                "Long poll: end the body after the first events, or after this many seconds."
+            ),
         ),
     ] = None,
 ) -> timedelta | None:
     return None if wait is None else timedelta(seconds=wait)
 
 
-GzipSent = Annotated[bool, Query(alias="gzip", description="Compress the live events.")]
+GzipParam = Annotated[bool, Query(alias="gzip", description="Compress live events with gzip.")]
 
 
-async def _one_of_the_viewers(caller: Caller, api: Parts) -> AsyncGenerator[None]:
-    with api.viewers.one_of(caller):
+async def _viewer_slot(caller: Caller, api: Parts) -> AsyncGenerator[None]:
+    with api.viewers.slot(caller):
         yield
 
 
-VIEWS = [Depends(_one_of_the_viewers)]
+VIEWER_SLOT = [Depends(_viewer_slot)]
 """The `dependencies` of a route that lets a viewer follow an answer."""
 
-CursorSent = Annotated[Cursor, Depends(_cursor)]
-WaitSent = Annotated[timedelta | None, Depends(_wait)]
+CursorParam = Annotated[Cursor, Depends(_cursor)]
+WaitParam = Annotated[timedelta | None, Depends(_wait)]
 
 
 def deliver(

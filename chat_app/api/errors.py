@@ -56,7 +56,7 @@ def add_error_handlers(api: FastAPI) -> None:
     api.add_exception_handler(Exception, _on_unexpected_error)
 
 
-def answer(
+def error_response(
     status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **more: str
 ) -> JSONResponse:
     """An error as a response."""
@@ -73,7 +73,9 @@ async def _on_chat_app_error(_request: Request, error: Exception) -> JSONRespons
         headers["access-control-expose-headers"] = "retry-after"
         headers["retry-after"] = str(math.ceil(wait.total_seconds()))
     more = {"stream_id": error.stream_id} if isinstance(error, errors.TurnInProgress) else {}
-    return answer(STATUS.get(type(error), 500), error.code, str(error), headers=headers, **more)
+    return error_response(
+        STATUS.get(type(error), 500), error.code, str(error), headers=headers, **more
+    )
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
@@ -81,18 +83,20 @@ async def _on_validation_error(_request: Request, error: Exception) -> JSONRespo
     first = error.errors()[0]
     place = ".".join(str(step) for step in first["loc"][1:])
     if first["type"] == "json_invalid":
-        return answer(400, "invalid_json", "the body is not JSON")
+        return error_response(400, "invalid_json", "the body is not JSON")
     if first["loc"][0] == "query":
-        return answer(400, "invalid_request", f"{place}: {first['msg']}")
-    return answer(422, "invalid_request", f"{place}: {first['msg']}" if place else first["msg"])
+        return error_response(400, "invalid_request", f"{place}: {first['msg']}")
+    return error_response(
+        422, "invalid_request", f"{place}: {first['msg']}" if place else first["msg"]
+    )
 
 
 async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 # registered for these alone
     code = HTTP_CODES.get(error.status_code, "http_error")
-    return answer(error.status_code, code, str(error.detail), headers=error.headers)
+    return error_response(error.status_code, code, str(error.detail), headers=error.headers)
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
     _logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return answer(500, errors.ChatAppError.code, "something went wrong on the server")
+    return error_response(500, errors.ChatAppError.code, "something went wrong on the server")

@@ -14,7 +14,7 @@ _KINDS: dict[Format, tuple[str, str]] = {
     "markdown": ("text/markdown; charset=utf-8", "md"),
     "json": ("application/json", "json"),
 }
-A_FILE: Responses = {
+FILE_RESPONSE: Responses = {
     200: {
         "description": "The chat as a download.",
         "content": {

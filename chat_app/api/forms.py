@@ -27,7 +27,7 @@ from chat_app.chats.models import ID_PATTERN
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 
-_MOST_PARTS = 1000
+_MAX_PARTS = 1000
 
 Trigger = Literal["submit-message", "regenerate-message", "continue-message"]
 
@@ -48,7 +48,7 @@ class OtherPart(BaseModel):
 
 
 # Fails fast: otherwise each wrong part is its own error, and a body of zeros makes millions.
-SentParts = Annotated[list[TextPart | OtherPart], FailFast(), Field(max_length=_MOST_PARTS)]
+SentParts = Annotated[list[TextPart | OtherPart], FailFast(), Field(max_length=_MAX_PARTS)]
 
 
 class SentMessage(BaseModel):
@@ -82,7 +82,7 @@ History = Annotated[
             "type": "array",
             "minItems": 1,
             "items": {},
-            "description": "The AI SDK's form: all messages, of which only the last one is read.",
+            "description": "The AI SDK's form: all messages; only the last one is read.",
         }
     ),
 ]
@@ -118,18 +118,19 @@ class ChatRequest(BaseModel):
     trigger: Trigger = "submit-message"
     message_id: Id | None = None
     model: Annotated[
-        str | None, Field(description="What is to answer, if not the default: see /api/models.")
+        str | None,
+        Field(description="The model that answers; the default if omitted. See /api/models."),
     ] = None
 
     @model_validator(mode="after")
-    def _prompt_is_there(self) -> Self:
+    def _has_prompt(self) -> Self:
         if self.message is not None and self.messages is not None:
-            msg = "message and messages are two ways to say the same: send one"
+            msg = "send either message or messages, not both"
             raise ValueError(msg)
         if self.trigger == "submit-message":
             sent = self._sent
             if sent is None:
-                msg = "a message is needed"
+                msg = "a message is required"
                 raise ValueError(msg)
             if sent.role == "user" and sent.text is None:
                 msg = "the prompt has no text part"

@@ -29,7 +29,7 @@ class LongPoll(EventStream):
         follower: The viewer's position in the stream.
         wait: The longest time to wait for an event.
         headers: Further headers.
-        viewers: Breaks the response off when the server goes away.
+        viewers: Breaks the response off when the server shuts down.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LongPoll(EventStream):
             return b""
         except StreamNotFound as error:
             # The store has lost it; its producer will write it again.
-            raise LogUnavailable("the stream is not there now") from error
+            raise LogUnavailable("the stream is temporarily unavailable") from error
         return b"".join(events) + (frame.DONE if self._follower.ended else b"")
 
     async def _take(self, events: list[bytes]) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chat_app.api.errors import answer
+from chat_app.api.errors import error_response
 from chat_app.errors import ForbiddenOrigin
 
 OriginCheck = Callable[[str | None, Mapping[str, Any]], bool]
@@ -53,7 +53,7 @@ class OriginGuard:
             and scope["method"] not in _SAFE_METHODS
             and self._is_foreign(Headers(scope=scope))
         ):
-            await answer(403, ForbiddenOrigin.code, _FOREIGN)(scope, receive, send)
+            await error_response(403, ForbiddenOrigin.code, _FOREIGN)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -67,7 +67,7 @@ class OriginGuard:
 
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_FOREIGN = "this page may not call here; ALLOWED_ORIGINS names those of other hosts that may"
+_FOREIGN = "requests from this origin are not allowed; see ALLOWED_ORIGINS"
 
 
 def _host(origin: str) -> str:

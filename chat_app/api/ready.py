@@ -13,7 +13,10 @@ router = APIRouter()
     "/api/ready",
     status_code=204,
     response_class=Response,
-    responses={204: {"description": "It could."}, **refusals(LogUnavailable, anybody=True)},
+    responses={
+        204: {"description": "A prompt would be accepted."},
+        **refusals(LogUnavailable, anonymous=True),
+    },
 )
 async def ready(api: Parts) -> Response:
     """204 if a prompt would be taken; 503 if the store or database is away or the server leaves."""

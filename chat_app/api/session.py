@@ -19,7 +19,7 @@ router = APIRouter()
 Parts = Annotated[Api, Depends(api)]
 
 
-async def _known(request: Request) -> Identity:
+async def _identify(request: Request) -> Identity:
     parts = api(request)
     known = await parts.sessions.resolve(request.cookies.get(parts.session_cookie))
     await parts.rates.request(known)
@@ -37,11 +37,11 @@ class CallerRoute(APIRoute):
         """The route's handler, behind that check."""
         handle = super().get_route_handler()
 
-        async def handle_known(request: Request) -> Response:
-            request.scope[_CALLER] = await _known(request)
+        async def handle_identified(request: Request) -> Response:
+            request.scope[_CALLER] = await _identify(request)
             return await handle(request)
 
-        return handle_known
+        return handle_identified
 
 
 async def _caller(request: Request) -> Identity:
@@ -63,11 +63,11 @@ class Session(BaseModel):
     user_id: str
 
 
-@router.post("/api/session", responses=refusals(write=True, anybody=True))
+@router.post("/api/session", responses=refusals(write=True, anonymous=True))
 async def begin_session(request: Request, response: Response, api: Parts) -> Session:
     """Create a guest if the request bears no identity, and set the guest's cookie."""
     try:
-        known = await _known(request)
+        known = await _identify(request)
         return Session(user_id=known.user_id)
     except NotAuthenticated:
         # The connection's own address: a header in which a proxy names its client can be forged.

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chat_app.api.packing import packed
+from chat_app.api.compression import gzipped
 from chat_app.errors import LogUnavailable, RateLimited
 from chat_app.identity.identity import Identity, UserId
 from chat_app.streams import frame
@@ -31,41 +31,41 @@ HEADERS = {
 _RETRY_AFTER = timedelta(seconds=1)
 
 
-class ServerGoesAway(Exception):
-    """Ends a response that is incomplete; its client comes back."""
+class BrokenOff(Exception):
+    """Ends a response early, at shutdown or after its lifetime; its client comes back."""
 
 
 class Viewers:
     """The responses in progress in this process.
 
     Args:
-        most: How many one user may have; 0 for any number.
+        max_per_user: How many one user may have; 0 for any number.
     """
 
-    def __init__(self, *, most: int = 0) -> None:
+    def __init__(self, *, max_per_user: int = 0) -> None:
         self._sending: set[asyncio.Future[None]] = set()
         self._leaving = False
-        self._most = most
-        self._of = Counter[UserId]()  # requests that may have one of these responses, by user
+        self._max_per_user = max_per_user
+        self._slots = Counter[UserId]()  # requests that may have one of these responses, by user
 
     @contextmanager
-    def one_of(self, identity: Identity) -> Generator[None]:
+    def slot(self, identity: Identity) -> Generator[None]:
         """Count a request until its response has ended.
 
         Raises:
             RateLimited: The user already has as many as are allowed.
         """
         user = identity.user_id
-        if self._most and self._of[user] >= self._most:
-            msg = f"at most {self._most} connections at the same time"
+        if self._max_per_user and self._slots[user] >= self._max_per_user:
+            msg = f"at most {self._max_per_user} connections at the same time"
             raise RateLimited(msg, retry_after=_RETRY_AFTER)
-        self._of[user] += 1
+        self._slots[user] += 1
         try:
             yield
         finally:
-            self._of[user] -= 1
-            if not self._of[user]:
-                del self._of[user]
+            self._slots[user] -= 1
+            if not self._slots[user]:
+                del self._slots[user]
 
     def add(self, sending: "asyncio.Future[None]") -> None:
         """Keep track of a response until it ends; one that comes too late is broken off at once."""
@@ -91,7 +91,7 @@ class EventStream(Response):
         follower: The viewer's position in the stream.
         heartbeat: The longest silence before a comment is sent.
         headers: Further headers.
-        viewers: Breaks the response off when the server goes away.
+        viewers: Breaks the response off when the server shuts down.
         lifetime: The connection is broken off after this long, between two events; None for never.
         gzip: Whether the viewer wants the body compressed.
     """
@@ -119,13 +119,13 @@ class EventStream(Response):
         """Send until the end; what is still unsent when the viewer leaves stays in the log.
 
         Raises:
-            LogUnavailable: The server went away before the response had begun.
+            LogUnavailable: The server is shutting down, and the response had not begun.
         """
         try:
-            await self._deliver(receive, packed(send) if self._gzip else send)
-        except ServerGoesAway as gone:
+            await self._deliver(receive, gzipped(send) if self._gzip else send)
+        except BrokenOff as error:
             if not self._started:
-                raise LogUnavailable("the server goes away") from gone
+                raise LogUnavailable("the server is shutting down") from error
             # Returning with an incomplete body breaks the connection as an error would, but without
             # a trace in the server's log: a viewer that has to come back is not a problem.
 
@@ -136,7 +136,7 @@ class EventStream(Response):
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if sending.cancelled():
-                raise ServerGoesAway
+                raise BrokenOff
             if sending.done():
                 sending.result()
         finally:
@@ -208,15 +208,15 @@ class _Wire:
             self._back.set_result(None)
 
     def check_age(self) -> None:
-        """Raise `ServerGoesAway` if the connection has reached its lifetime."""
+        """Raise `BrokenOff` if the connection has reached its lifetime."""
         if self._loop.time() >= self._until:
-            raise ServerGoesAway
+            raise BrokenOff
 
     def _beat(self) -> None:
         if self._back.done():
             return
         if self._loop.time() >= self._until:
-            self._back.set_exception(ServerGoesAway())
+            self._back.set_exception(BrokenOff())
             return
         if self._quiet:
             self._step(frame.HEARTBEAT)
@@ -240,11 +240,11 @@ class _Rest(Awaitable[None]):
     """The rest of an awaitable that was stepped once and yielded `held`."""
 
     def __init__(self, held: Any, steps: Any) -> None:
-        self._held = held
+        self._slots = held
         self._steps = steps
 
     def __await__(self) -> Generator[Any, None, None]:
-        yield self._held
+        yield self._slots
         yield from self._steps
 
 

@@ -95,7 +95,7 @@ async def in_process_api(settings: Settings) -> AsyncGenerator[ASGIApp]:
             secure_cookies=False,
             heartbeat=settings.heartbeat_interval,
             lifetime=settings.connection_lifetime or None,
-            viewers=Viewers(most=settings.max_viewers),
+            viewers=Viewers(max_per_user=settings.max_viewers),
         )
 
         async def with_query(scope: Scope, receive: Receive, send: Send) -> None:

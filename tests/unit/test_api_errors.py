@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query
 from starlette.exceptions import HTTPException
 
 from chat_app import errors
-from chat_app.api.errors import STATUS, add_error_handlers, answer
+from chat_app.api.errors import STATUS, add_error_handlers, error_response
 from tests.support.asgi import request
 
 BRANCHES = {errors.StreamError, errors.GenerationError, errors.AccessError}
@@ -45,7 +45,7 @@ def test_every_code_belongs_to_one_error_and_is_in_snake_case() -> None:
 
 
 def test_an_answer_is_a_code_and_a_message() -> None:
-    made = answer(409, "conflict", "no", headers={"retry-after": "1"}, stream_id="17")
+    made = error_response(409, "conflict", "no", headers={"retry-after": "1"}, stream_id="17")
 
     assert json.loads(bytes(made.body)) == {"code": "conflict", "message": "no", "stream_id": "17"}
     assert (made.status_code, made.headers["retry-after"]) == (409, "1")

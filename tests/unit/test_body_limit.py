@@ -53,7 +53,10 @@ async def test_a_body_declared_too_long_is_refused_before_it_is_read(
         status, body = await answered(exchange)
 
     assert status == 413
-    assert body == {"code": "prompt_too_large", "message": "a request has at most 10 bytes"}
+    assert body == {
+        "code": "prompt_too_large",
+        "message": "a request body may have at most 10 bytes",
+    }
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "1"}, {"content-length": "?"}])
@@ -67,7 +70,10 @@ async def test_a_body_that_gets_too_long_is_refused_as_soon_as_it_is(
         status, body = await answered(exchange)
 
     assert status == 413
-    assert body == {"code": "prompt_too_large", "message": "a request has at most 10 bytes"}
+    assert body == {
+        "code": "prompt_too_large",
+        "message": "a request body may have at most 10 bytes",
+    }
 
 
 async def test_requests_outside_the_api_are_not_limited(api: FastAPI) -> None:

@@ -78,10 +78,10 @@ def test_regenerating_and_continuing_need_no_message() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ({}, "a message is needed"),
+        ({}, "a message is required"),
         ({"messages": []}, "messages"),
         ({"messages": "hello"}, "messages"),
-        ({"message": QUESTION, "messages": [QUESTION]}, "send one"),
+        ({"message": QUESTION, "messages": [QUESTION]}, "not both"),
         ({"message": {**QUESTION, "parts": [FILE]}}, "no text part"),
         ({"message": {**QUESTION, "parts": []}}, "no text part"),
         ({"message": {**QUESTION, "role": "system"}}, "role"),

@@ -9,22 +9,22 @@ _GZIP, _WINDOW_BITS, _MEMORY_LEVEL = 16, 12, 4
 """A window of 4 KB and 24 KB of memory per response: an event resembles the ones just before it."""
 
 
-def packed(send: Send) -> Send:
+def gzipped(send: Send) -> Send:
     """`send` for a body that is to be compressed with gzip.
 
-    Each piece can be unpacked as soon as it arrives. Most of a small event is the same in every
+    Each piece can be decompressed as soon as it arrives. Most of a small event is the same in every
     event: a stream of words shrinks to less than half its size, for 3 µs of CPU per event.
     """
-    pack = zlib.compressobj(1, zlib.DEFLATED, _GZIP + _WINDOW_BITS, _MEMORY_LEVEL)
+    compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP + _WINDOW_BITS, _MEMORY_LEVEL)
 
-    def send_packed(message: Message) -> Awaitable[None]:
+    def send_gzipped(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             encoding = (b"content-encoding", b"gzip")
             return send({**message, "headers": [*message["headers"], encoding]})
         body: bytes = message.get("body", b"")
         more = message.get("more_body", False)
-        begun = pack.compress(body)
-        rest = pack.flush(zlib.Z_SYNC_FLUSH if more else zlib.Z_FINISH)
+        begun = compressor.compress(body)
+        rest = compressor.flush(zlib.Z_SYNC_FLUSH if more else zlib.Z_FINISH)
         return send({**message, "body": begun + rest})
 
-    return send_packed
+    return send_gzipped

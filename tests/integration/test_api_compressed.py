@@ -35,18 +35,18 @@ async def test_a_compressed_stream_is_the_same_in_less_than_half_the_bytes(calle
     await caller.send("/demo tokens=400 rate=0 words=1")
 
     plain = await caller.ask("GET", PATH)
-    packed = await caller.ask("GET", f"{PATH}&gzip=true")
+    compressed = await caller.ask("GET", f"{PATH}&gzip=true")
 
-    assert packed.headers["content-encoding"] == "gzip"
+    assert compressed.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
-    assert gzip.decompress(packed.body) == plain.body
-    assert 2 * len(packed.body) < len(plain.body)
+    assert gzip.decompress(compressed.body) == plain.body
+    assert 2 * len(compressed.body) < len(plain.body)
 
 
 async def test_a_compressed_event_can_be_read_as_soon_as_it_is_written(caller: Caller) -> None:
     await caller.send("/demo tokens=3 rate=0 words=1 pause=600@2", wait=0)
     headers = {"cookie": caller.cookie}
-    unpack, data = zlib.decompressobj(31), b""
+    decompressor, data = zlib.decompressobj(31), b""
 
     async with request(caller.app, f"{PATH}&gzip=true", method="GET", headers=headers) as exchange:
         with anyio.fail_after(TOO_LONG):
@@ -54,7 +54,7 @@ async def test_a_compressed_event_can_be_read_as_soon_as_it_is_written(caller: C
             while "w2 " not in text_of(data):
                 message = await exchange.next()
                 assert message is not None
-                data += unpack.decompress(message["body"])
+                data += decompressor.decompress(message["body"])
     await caller.ask("POST", "/api/chat/holiday/stop")
 
     assert text_of(data) == "w1 w2 "
