@@ -15,7 +15,7 @@
  *                  says that nothing follows (204). A body that just ends counts as a cut. What can
  *                  no longer be had ends in an error, never in a text that looks complete:
  *                  `StreamLost`, whose `code` says why (see there).
- *   Patience       a cut after progress is repaired at once; otherwise there are `maxRetries` tries
+ *   Retries        a cut after progress is repaired at once; otherwise there are `maxRetries` tries
  *                  with growing, jittered waits, then the caller gets the error. A page that comes
  *                  back (visible, online, from the back/forward cache) tries at once.
  *   Watchdog       a connection that delivers nothing for `stallMs`, not even a heartbeat, is
@@ -36,7 +36,7 @@
  * passed on.
  */
 
-const PASSING_STATUS = new Set([408, 425, 429]);
+const TRANSIENT_STATUS = new Set([408, 425, 429]);
 const CURSOR_REFUSED = new Set([400, 410]);
 const POLL_SECONDS = 20;
 const SILENCE_MS = 40_000; // for a server that announces no heartbeat, and for polls
@@ -110,7 +110,7 @@ export class StreamLost extends Error {
 
   /** Whether trying again cannot help. */
   get isFinal() {
-    return this.status >= 400 && this.status < 500 && !PASSING_STATUS.has(this.status);
+    return this.status >= 400 && this.status < 500 && !TRANSIENT_STATUS.has(this.status);
   }
 }
 
@@ -126,7 +126,7 @@ export class Follower {
   #stallMs;
   #firstBytesMs;
   #clock;
-  #patience;
+  #backoff;
   #connection = null;
   #polls;
   #status = null;
@@ -170,7 +170,7 @@ export class Follower {
     this.#stallMs = stallMs;
     this.#firstBytesMs = firstBytesMs;
     this.#clock = clock;
-    this.#patience = new Patience({ clock, ...timing });
+    this.#backoff = new Backoff({ clock, ...timing });
   }
 
   /**
@@ -180,7 +180,7 @@ export class Follower {
    * @throws {StreamLost}
    */
   async *batches(response = null) {
-    this.#tell("streaming");
+    this.#setStatus("streaming");
     for (let resumed = false; !this.closed; resumed = true, response = null) {
       const [before, begun] = [this.cursor, this.#clock.now()];
       const polled = this.#polls;
@@ -194,7 +194,7 @@ export class Follower {
       if (this.#finished || this.closed) return;
       const progress = this.cursor > before;
       const waited = this.#clock.now() - begun >= (POLL_SECONDS * 1000) / 2;
-      if (polled && reason === null && (progress || waited)) this.#patience.renew();
+      if (polled && reason === null && (progress || waited)) this.#backoff.reset();
       else await this.#pause(progress, reason);
     }
   }
@@ -204,7 +204,7 @@ export class Follower {
    * may have died while the page slept.
    */
   wake() {
-    this.#patience.wake();
+    this.#backoff.wake();
     this.#connection?.dropIfSilent();
   }
 
@@ -212,7 +212,7 @@ export class Follower {
   close() {
     this.closed = true;
     this.#connection?.drop();
-    this.#patience.wake();
+    this.#backoff.wake();
   }
 
   /** One connection, from request to its end; returns whether the stream has ended. */
@@ -224,11 +224,11 @@ export class Follower {
       const opened = response ?? (await this.#open(this.cursor, connection.signal, wait));
       this.#check(opened);
       if (opened.status === 204 || !opened.body) return true;
-      if (this.#polls) this.#tell("streaming");
+      if (this.#polls) this.#setStatus("streaming");
       connection.stallMs = this.#stallMs ?? stallOf(opened);
       return yield* this.#readBody(opened.body.getReader(), connection, resumed);
     } finally {
-      this.#polls ||= connection.fellSilent && !connection.heard;
+      this.#polls ||= connection.stalled && !connection.receivedAny;
       connection.drop();
     }
   }
@@ -238,12 +238,12 @@ export class Follower {
     const replay = new OffsetCheck(this.cursor);
     const parser = new EventReader();
     for (;;) {
-      const { done, value } = await connection.hear(reader);
+      const { done, value } = await connection.read(reader);
       if (done || this.closed) return false;
-      this.#tell("streaming");
-      const { batch, ended, trouble } = this.#takeAll(parser.push(value), replay, resumed);
+      this.#setStatus("streaming");
+      const { batch, ended, error } = this.#takeAll(parser.push(value), replay, resumed);
       if (batch.length > 0) yield batch;
-      if (trouble) throw trouble;
+      if (error) throw error;
       if (ended) return true;
     }
   }
@@ -260,8 +260,8 @@ export class Follower {
         }
         if (taken) batch.push(taken);
       }
-    } catch (trouble) {
-      return { batch, trouble };
+    } catch (error) {
+      return { batch, error };
     }
     return { batch };
   }
@@ -293,23 +293,23 @@ export class Follower {
     const refusal = reason instanceof StreamLost ? reason : null;
     if (refusal && this.#persistent && CURSOR_REFUSED.has(refusal.status)) this.cursor = 0;
     else if (refusal?.isFinal) return this.#giveUp(refusal);
-    if (progress) this.#patience.renew();
-    else if (!this.#patience.spend()) {
+    if (progress) this.#backoff.reset();
+    else if (!this.#backoff.countFailure()) {
       return this.#giveUp(refusal ?? new StreamLost("unreachable", { cause: reason }));
     }
-    this.#tell("reconnecting");
-    if (!progress) await this.#patience.wait(refusal?.retryAfterMs);
+    this.#setStatus("reconnecting");
+    if (!progress) await this.#backoff.wait(refusal?.retryAfterMs);
   }
 
   async #giveUp(reason) {
     if (!this.#persistent) throw reason;
-    this.#tell("disconnected", reason);
-    await this.#patience.rest();
-    this.#patience.renew();
-    if (!this.closed) this.#tell("reconnecting");
+    this.#setStatus("disconnected", reason);
+    await this.#backoff.waitForWake();
+    this.#backoff.reset();
+    if (!this.closed) this.#setStatus("reconnecting");
   }
 
-  #tell(status, reason = null) {
+  #setStatus(status, reason = null) {
     if (status === this.#status) return;
     this.#status = status;
     this.#onStatus(status, reason);
@@ -317,7 +317,7 @@ export class Follower {
 }
 
 /** How often to try again, and how long to wait before each try. */
-class Patience {
+class Backoff {
   #tries = 0;
   #limits;
   #clock;
@@ -337,12 +337,12 @@ class Patience {
   }
 
   /** Counts a failure; false if no tries are left. */
-  spend() {
+  countFailure() {
     this.#tries += 1;
     return this.#tries <= this.#limits.maxRetries;
   }
 
-  renew() {
+  reset() {
     this.#tries = 0;
   }
 
@@ -354,7 +354,7 @@ class Patience {
   }
 
   /** Waits until `wake()`. */
-  rest() {
+  waitForWake() {
     return this.#sleep(null);
   }
 
@@ -376,21 +376,21 @@ class Patience {
 /** One request's lifetime: a way to drop it, and a watchdog that drops it when it falls silent. */
 class Connection {
   /** Whether any bytes have arrived. */
-  heard = false;
+  receivedAny = false;
   /** Whether the watchdog has dropped it. */
-  fellSilent = false;
+  stalled = false;
   /** Silence after which it counts as dead, once it has delivered something. */
   stallMs = SILENCE_MS;
 
   #abort = new AbortController();
   #clock;
   #timer;
-  #heardAt;
-  #patienceMs;
+  #silentSince;
+  #limitMs;
 
   constructor(clock, firstBytesMs) {
     this.#clock = clock;
-    this.#patienceMs = firstBytesMs;
+    this.#limitMs = firstBytesMs;
     this.#watch();
   }
 
@@ -399,13 +399,13 @@ class Connection {
   }
 
   /** Waits for the next bytes; silence counts only while something waits for them. */
-  async hear(reader) {
+  async read(reader) {
     this.#watch();
     const next = await reader.read();
     this.#clock.clearTimer(this.#timer);
-    this.#heardAt = this.#clock.now();
-    this.#patienceMs = this.stallMs;
-    this.heard ||= next.value?.length > 0;
+    this.#silentSince = this.#clock.now();
+    this.#limitMs = this.stallMs;
+    this.receivedAny ||= next.value?.length > 0;
     return next;
   }
 
@@ -415,7 +415,7 @@ class Connection {
 
   /** Drops it if a heartbeat is overdue already: the page may have slept for a while. */
   dropIfSilent() {
-    if (this.#clock.now() - this.#heardAt >= this.stallMs / 2) this.drop();
+    if (this.#clock.now() - this.#silentSince >= this.stallMs / 2) this.drop();
   }
 
   drop() {
@@ -425,11 +425,11 @@ class Connection {
 
   #watch() {
     this.#clock.clearTimer(this.#timer);
-    this.#heardAt = this.#clock.now();
+    this.#silentSince = this.#clock.now();
     this.#timer = this.#clock.setTimer(() => {
-      this.fellSilent = true;
+      this.stalled = true;
       this.drop();
-    }, this.#patienceMs);
+    }, this.#limitMs);
   }
 }
 
@@ -587,8 +587,8 @@ function isPrompt({ message, messages, trigger = "submit-message" }) {
 /** The response to the caller's own request, which is repeated where that is safe. */
 async function firstResponse(send, { repeatable }, signal, timing) {
   const { firstBytesMs = FIRST_BYTES_MS, clock = systemClock } = timing;
-  const patience = new Patience(timing);
-  const wake = () => patience.wake();
+  const backoff = new Backoff(timing);
+  const wake = () => backoff.wake();
   let polls = false;
   signal?.addEventListener("abort", wake);
   const leave = onReturn(wake);
@@ -600,12 +600,12 @@ async function firstResponse(send, { repeatable }, signal, timing) {
       const [response, error] = await answered.then((got) => [got], (failed) => [null, failed]);
       clock.clearTimer(timer);
       if (response && !UNAVAILABLE.has(response.status)) return { response, polls };
-      const again = repeatable && !signal?.aborted && patience.spend();
+      const again = repeatable && !signal?.aborted && backoff.countFailure();
       if (!again && response) return { response, polls };
       if (!again) throw error;
       await response?.body?.cancel();
       polls ||= held.signal.aborted;
-      if (!held.signal.aborted) await patience.wait(response ? retryAfterMs(response) : 0);
+      if (!held.signal.aborted) await backoff.wait(response ? retryAfterMs(response) : 0);
       signal?.throwIfAborted();
     }
   } finally {

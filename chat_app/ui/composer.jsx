@@ -8,14 +8,15 @@ import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { PrefetchPageLinks, useLocation, useNavigate } from "react-router";
 
 import { newId, NO_REPLY_MS, settleSent, showSent, useSent, useUnanswered } from "$/public/external/chat_app/ui/sending/sending.js";
-import { settleWish } from "$/public/external/chat_app/ui/wish/wish.jsx";
+import { settlePending } from "$/public/external/chat_app/ui/pending_button/pending_button.jsx";
 
 import { staysAt, useDestination } from "./destination.js";
 import { chatAt, forgetDraft, keepDraft, moveDraft, readDraft } from "./draft.js";
 
 const MAX_HEIGHT_PX = 220;
 const WAIT = "The answer is still being written. Press Enter to send this when it is done.";
-const MISHAPS = new Set(["failed", "interrupted"]);
+/** A waiting prompt is not sent after an answer that ended like this. */
+const NOT_SENT_AFTER = new Set(["failed", "interrupted"]);
 const NO_REPLY = "The server did not respond. Send again; your message will not be duplicated.";
 
 /**
@@ -75,14 +76,14 @@ export function Composer({ view, shown, answering, ended, accepted, refusals, ma
     navigate(`/chat/${accepted}`);
   }, [accepted, prompt.id]);
   useEffect(settleSent, [refusals]);
-  useEffect(settleWish, [refusals, place]);
+  useEffect(settlePending, [refusals, place]);
   useEffect(() => setStopping(false), [answering, refusals, shown, place]);
   useEffect(() => {
     // The props may describe the chat that was left, or nothing yet.
-    const told = ready && shown === chatAt(place) && textAt === place && staysAt(place);
-    if (answering || !told || waitsAt !== place) return;
+    const current = ready && shown === chatAt(place) && textAt === place && staysAt(place);
+    if (answering || !current || waitsAt !== place) return;
     setWaitsAt(null);
-    if (!MISHAPS.has(ended)) send();
+    if (!NOT_SENT_AFTER.has(ended)) send();
   }, [answering, ready, shown, textAt, place]);
   useEffect(() => {
     // On a touch screen, focus would open the keyboard; elsewhere, another element may have it.

@@ -77,16 +77,16 @@ class ConversationState(rx.State):
         return None
 
     @rx.event
-    async def keep_up(self) -> None:
+    async def refresh(self) -> None:
         """Reread the chat if the list has news of it, or if the last attempt failed."""
         if self.view == "unavailable":
             return await self.open_chat()
-        heard = await self.get_state(SidebarState)
-        listed = self.view == "chat" and heard.open_id == self.shown_chat_id and heard.open_at
-        known = (heard.open_at, heard.open_answering) == (self.shown_at, self.answering)
-        old = listed and (not known or self.send_trouble.code == STALE.code)
-        if old and (identity := await self._visitor()):
-            await self._show(identity, self.shown_chat_id, growing=True)
+        sidebar = await self.get_state(SidebarState)
+        listed = self.view == "chat" and sidebar.open_id == self.shown_chat_id and sidebar.open_at
+        known = (sidebar.open_at, sidebar.open_answering) == (self.shown_at, self.answering)
+        stale = listed and (not known or self.send_trouble.code == STALE.code)
+        if stale and (identity := await self._visitor()):
+            await self._show(identity, self.shown_chat_id, keep_shown=True)
         return None
 
     @rx.event
@@ -186,7 +186,7 @@ class ConversationState(rx.State):
             self._refuse(error)
 
     @rx.event
-    async def take_over(self, outcome: str, code: str) -> EventType[()] | None:
+    async def show_stored(self, outcome: str, code: str) -> EventType[()] | None:
         """Show what the database has: the browser saw the stream end, or was refused it.
 
         Both arguments are the browser's claim and are not used; the database knows.
@@ -213,17 +213,17 @@ class ConversationState(rx.State):
         identity = await self._visitor()
         if identity is None:
             return None
-        place = _last_segment(self.router.url.path)
-        looked_at = place == chat_id or (place == "" and chat_id == prompt_id)
+        url_id = _last_segment(self.router.url.path)
+        is_open = url_id == chat_id or (url_id == "" and chat_id == prompt_id)
         try:
             await services().rates.prompt(identity)
             await ask(services().turns, identity)
         except ChatAppError as error:
             self._refuse(error)
-            if isinstance(error, TurnInProgress | ChatNotFound) and looked_at:
+            if isinstance(error, TurnInProgress | ChatNotFound) and is_open:
                 await self._show(identity, chat_id)
             return None
-        if looked_at:
+        if is_open:
             self.send_trouble = NO_TROUBLE
             self.shown_at_most = _FIRST  # a reader who asks is at the end
             await self._show(identity, chat_id)
@@ -256,8 +256,8 @@ class ConversationState(rx.State):
         self.answering = False
         self.trouble = self.send_trouble = NO_TROUBLE
 
-    async def _show(self, identity: Identity, chat_id: str, *, growing: bool = False) -> None:
-        """Read a chat and show it; with `growing`, keep every message that is shown already."""
+    async def _show(self, identity: Identity, chat_id: str, *, keep_shown: bool = False) -> None:
+        """Read a chat and show it; with `keep_shown`, keep every message that is shown already."""
         try:
             chat = await services().chats.read_chat(identity, ChatId(chat_id))
         except ChatNotFound:
@@ -279,7 +279,7 @@ class ConversationState(rx.State):
         self.title = chat.title
         self.shown_at = chat.updated_at.isoformat()
         shown = shown_messages(chat, stream)
-        if growing:
+        if keep_shown:
             self.shown_at_most = max(self.shown_at_most, len(shown) - self.earlier)
         self.messages = shown[-self.shown_at_most :]
         self.earlier = len(shown) - len(self.messages)

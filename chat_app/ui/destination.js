@@ -13,7 +13,7 @@ export function useDestination() {
   useLayoutEffect(() => {
     destination = here.pathname;
   }, [here]);
-  useBlocker(follow);
+  useBlocker(trackNavigation);
 }
 
 /** @param {string} place A page's path. @returns {boolean} Whether the reader is there and stays. */
@@ -26,7 +26,7 @@ function plain(path) {
 }
 
 /** Called by the router when a navigation begins; blocks nothing. */
-function follow({ nextLocation }) {
+function trackNavigation({ nextLocation }) {
   destination = nextLocation.pathname;
   return false;
 }

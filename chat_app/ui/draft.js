@@ -5,7 +5,7 @@
  */
 const PREFIX = "chat.draft.";
 /** Beyond this many, the oldest are forgotten. */
-const MOST = 50;
+const MAX_DRAFTS = 50;
 
 /** @param {string} place The page's path. @returns {string} Id of the chat there; "" for a new one. */
 export function chatAt(place) {
@@ -34,7 +34,7 @@ export function keepDraft(place, draft) {
       if (draft.text === "") storage.removeItem(keyOf(place));
       else storage.setItem(keyOf(place), JSON.stringify({ ...draft, at: Date.now() }));
     }
-    if (localStorage.length > MOST) forgetOldest();
+    if (localStorage.length > MAX_DRAFTS) forgetOldest();
   } catch {
     // No room, or no permission: a refresh loses the draft.
   }
@@ -56,11 +56,11 @@ export function forgetDraftsIn(chatId) {
   forget((key) => key === PREFIX + chatId || key.startsWith(`${PREFIX}${chatId}.`));
 }
 
-function forget(isMeant) {
+function forget(matches) {
   try {
     for (const storage of [sessionStorage, localStorage]) {
       for (const key of keys(storage)) {
-        if (isMeant(key, parsed(storage.getItem(key)))) storage.removeItem(key);
+        if (matches(key, parsed(storage.getItem(key)))) storage.removeItem(key);
       }
     }
   } catch {
@@ -71,7 +71,7 @@ function forget(isMeant) {
 function forgetOldest() {
   const at = (key) => parsed(localStorage.getItem(key)).at;
   const byAge = keys(localStorage).sort((one, other) => at(one) - at(other));
-  for (const key of byAge.slice(0, -MOST)) localStorage.removeItem(key);
+  for (const key of byAge.slice(0, -MAX_DRAFTS)) localStorage.removeItem(key);
 }
 
 function keys(storage) {

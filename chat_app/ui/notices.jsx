@@ -37,7 +37,7 @@ export function Notices({ chatId, chatTitle, answering, ended }) {
     const ending = ENDINGS[ended];
     if (answered.current === chatId && ending) {
       setSaid(ending);
-      if (document.hidden) tellElsewhere(chatId, chatTitle, ending, () => setOffered(isUndecided()));
+      if (document.hidden) notifyElsewhere(chatId, chatTitle, ending, () => setOffered(isUndecided()));
     } else setSaid("");
     answered.current = null;
   }, [chatId, answering, ended]);
@@ -62,7 +62,7 @@ export function Notices({ chatId, chatTitle, answering, ended }) {
 }
 
 /** Marks the tab's title until the reader is back; `onReturn` may then offer notifications. */
-function tellElsewhere(chatId, chatTitle, ending, onReturn) {
+function notifyElsewhere(chatId, chatTitle, ending, onReturn) {
   unmarked ||= document.title;
   const title = chatTitle || unmarked;
   document.title = BADGE + title;

@@ -25,14 +25,14 @@ export function Outage({ awaiting, refused, onOver, children }) {
     if (!awaiting && !refused && !away) return undefined;
     const leaving = new AbortController();
     let timer;
-    const look = async () => {
+    const check = async () => {
       const ready = document.hidden ? null : await isReady(leaving.signal);
       if (leaving.signal.aborted) return;
       if (ready && away && refused) onOver?.();
       if (ready !== null) setAway(!ready);
-      if (awaiting || away) timer = setTimeout(look, away ? AWAY_MS : IN_DOUBT_MS);
+      if (awaiting || away) timer = setTimeout(check, away ? AWAY_MS : IN_DOUBT_MS);
     };
-    timer = setTimeout(look, refused && !away ? 0 : AWAY_MS);
+    timer = setTimeout(check, refused && !away ? 0 : AWAY_MS);
     return () => {
       clearTimeout(timer);
       leaving.abort();

@@ -24,16 +24,16 @@ _META = [
 
 def add_pages(app: rx.App) -> None:
     """Add `/` and `/chat/[chat_id]` to the application, with their style sheets and icon."""
-    _dress(app)
+    _configure(app)
     app.add_page(
-        _page(until_known=greeting()),
+        _page(placeholder=greeting()),
         route="/",
         title=_TITLE,
         meta=_META,
         on_load=[ConversationState.start_new_chat, SidebarState.load_chats],
     )
     app.add_page(
-        _page(until_known=skeleton()),
+        _page(placeholder=skeleton()),
         route="/chat/[chat_id]",
         title=_TITLE,
         meta=_META,
@@ -41,7 +41,7 @@ def add_pages(app: rx.App) -> None:
     )
 
 
-def _dress(app: rx.App) -> None:
+def _configure(app: rx.App) -> None:
     app.html_lang = "en"
     app.stylesheets += ["/chat.css", "/sidebar.css", "/conversation.css"]
     app.head_components.append(rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"))
@@ -50,7 +50,7 @@ def _dress(app: rx.App) -> None:
     app.app_wraps.pop((5, "Overlay"), None)
 
 
-def _page(*, until_known: rx.Component) -> rx.Component:
+def _page(*, placeholder: rx.Component) -> rx.Component:
     """The page, the same for both routes, so that nothing moves on the way between them."""
     return rx.el.div(
         session_gate(),
@@ -58,11 +58,11 @@ def _page(*, until_known: rx.Component) -> rx.Component:
             appearance_picker(),
             shortcuts(),
             shown_at=ConversationState.shown_at,
-            on_news=ConversationState.keep_up,
+            on_news=ConversationState.refresh,
         ),
         rx.el.main(
             _header(),
-            conversation(until_known=until_known),
+            conversation(placeholder=placeholder),
             _foot(),
             class_name="flex min-w-0 flex-1 flex-col",
         ),

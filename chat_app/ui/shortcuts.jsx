@@ -33,7 +33,7 @@ export function Shortcuts() {
       <button type="button" className="nav-link shortcuts-button" data-testid="shortcuts" onClick={() => dialog.current.showModal()}>
         Keyboard shortcuts
       </button>
-      <dialog ref={dialog} className="dialog" aria-labelledby="shortcuts-title" data-testid="shortcuts-dialog" onClick={closeBeside}>
+      <dialog ref={dialog} className="dialog" aria-labelledby="shortcuts-title" data-testid="shortcuts-dialog" onClick={closeOnBackdrop}>
         <div className="dialog-body">
           <h2 id="shortcuts-title">Keyboard shortcuts</h2>
           <dl>
@@ -86,6 +86,6 @@ function goToAnswer() {
   [...document.querySelectorAll(".answer")].at(-1)?.focus();
 }
 
-function closeBeside(event) {
+function closeOnBackdrop(event) {
   if (event.target === event.currentTarget) event.currentTarget.close();
 }

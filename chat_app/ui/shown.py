@@ -7,7 +7,7 @@ from typing import Any
 from chat_app.chats.models import Chat, Message, MessageId, StreamRecord
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
 
-MISHAPS = ("stopped", "failed", "interrupted")
+CUT_SHORT = ("stopped", "failed", "interrupted")
 _SECOND = 1000  # ms
 
 
@@ -22,9 +22,9 @@ class ShownMessage:
         live: Whether the browser has to follow `stream_id` to see it.
         details: The model, the time it took, and the length.
         continuable: Whether it ended too early and is still the last message.
-        place: Which of its `places` versions it is, from 1.
-        before: Id of the version made before it; "" for the first.
-        after: Id of the version made after it; "" for the last.
+        version: Which of its `version_count` versions it is, from 1.
+        previous_id: Id of the version made before it; "" for the first.
+        next_id: Id of the version made after it; "" for the last.
     """
 
     id: str
@@ -37,10 +37,10 @@ class ShownMessage:
     stream_id: str = ""
     details: str = ""
     continuable: bool = False
-    place: int = 1
-    places: int = 1
-    before: str = ""
-    after: str = ""
+    version: int = 1
+    version_count: int = 1
+    previous_id: str = ""
+    next_id: str = ""
 
 
 def unanswered_stream(chat: Chat) -> StreamRecord | None:
@@ -87,7 +87,7 @@ def shown_messages(chat: Chat, stream: StreamRecord | None) -> list[ShownMessage
                 thought_ms=0 if partial is None else partial.meta.get("reasoning_ms", 0),
                 live=True,
                 stream_id=stream.id,
-                **_place(live_id, siblings[parent_id]),
+                **_version(live_id, siblings[parent_id]),
             )
         )
     return shown
@@ -102,7 +102,7 @@ def end_of(messages: list[ShownMessage], stream: StreamRecord | None) -> str:
 
 def trouble_of(stream: StreamRecord | None, messages: list[ShownMessage]) -> Trouble:
     """Why the answer is missing or incomplete; a stopped or interrupted partial says so itself."""
-    if stream is None or stream.outcome not in MISHAPS:
+    if stream is None or stream.outcome not in CUT_SHORT:
         return NO_TROUBLE
     if stream.outcome != "failed" and messages[-1].id == stream.reply_id:
         return NO_TROUBLE
@@ -120,12 +120,12 @@ def details_of(meta: Mapping[str, Any]) -> str:
     Args:
         meta: What is known about how a reply was made: `Message.meta`.
     """
-    told = [short_name(meta["model"])] if "model" in meta else []
+    known = [short_name(meta["model"])] if "model" in meta else []
     if "duration_ms" in meta:
-        told.append(f"{meta['duration_ms'] / _SECOND:.1f} s")
+        known.append(f"{meta['duration_ms'] / _SECOND:.1f} s")
     if "completion_tokens" in meta:
-        told.append(f"{meta['completion_tokens']:,} tokens")
-    return " · ".join(told)
+        known.append(f"{meta['completion_tokens']:,} tokens")
+    return " · ".join(known)
 
 
 def short_name(model: str) -> str:
@@ -134,7 +134,7 @@ def short_name(model: str) -> str:
 
 
 def _shown(message: Message, siblings: list[MessageId], *, is_last: bool) -> ShownMessage:
-    cut = message.status in MISHAPS or message.meta.get("finish_reason") == "length"
+    cut = message.status in CUT_SHORT or message.meta.get("finish_reason") == "length"
     return ShownMessage(
         id=message.id,
         role=message.role,
@@ -144,7 +144,7 @@ def _shown(message: Message, siblings: list[MessageId], *, is_last: bool) -> Sho
         status=message.status,
         details=details_of(message.meta),
         continuable=is_last and cut,
-        **_place(message.id, siblings),
+        **_version(message.id, siblings),
     )
 
 
@@ -159,11 +159,11 @@ def _siblings(chat: Chat) -> dict[MessageId | None, list[MessageId]]:
     return children
 
 
-def _place(message_id: MessageId, siblings: list[MessageId]) -> dict[str, Any]:
+def _version(message_id: MessageId, siblings: list[MessageId]) -> dict[str, Any]:
     index = siblings.index(message_id)
     return {
-        "place": index + 1,
-        "places": len(siblings),
-        "before": siblings[index - 1] if index else "",
-        "after": siblings[index + 1] if index + 1 < len(siblings) else "",
+        "version": index + 1,
+        "version_count": len(siblings),
+        "previous_id": siblings[index - 1] if index else "",
+        "next_id": siblings[index + 1] if index + 1 < len(siblings) else "",
     }

@@ -11,13 +11,13 @@ from chat_app.chats.models import ChatId, FoundChat
 from chat_app.errors import ChatAppError, ChatNotFound, RateLimited
 from chat_app.identity.identity import Identity
 from chat_app.ui.chat_list import chat_list
-from chat_app.ui.chat_list.listed import ListedChat, behind, listed
+from chat_app.ui.chat_list.listed import ListedChat, lines_after, listed
 from chat_app.ui.session import identify
 from chat_app.ui.theme import ICON_BUTTON, icon, page_link
 from chat_app.ui.trouble import NO_TROUBLE, Trouble, explain
 from chat_app.upkeep import RESTORE_WINDOW
 
-_PAGE, _MOST_PINNED = 50, 100
+_PAGE, _MAX_PINNED = 50, 100
 _LONGEST_QUERY = 200
 SIDEBAR_ID = "sidebar"
 
@@ -33,7 +33,7 @@ class SidebarState(rx.State):
     Attributes:
         recent: The first page of those that are not pinned; `earlier` has the pages after it.
         more: Whether there are chats after those.
-        rounds: How often `sync` has run.
+        syncs: How often `sync` has run.
         found: What the search for `found_for` has found.
         open_id: The chat that is open. If it is in the list, `open_title` is its newest title, and
             `open_at` its `updated_at` in ISO 8601; otherwise both are "".
@@ -45,7 +45,7 @@ class SidebarState(rx.State):
     earlier: rx.Field[list[ListedChat]] = rx.field(default_factory=list)
     more: bool = False
     loaded: bool = False
-    rounds: int = 0
+    syncs: int = 0
     found: rx.Field[list[FoundChat]] = rx.field(default_factory=list)
     found_for: str = ""
     open_id: str = ""
@@ -62,19 +62,19 @@ class SidebarState(rx.State):
     async def load_chats(self) -> None:
         """Reread the beginning of the list."""
         if datetime.now(UTC) > self.discarded_until:
-            self.let_go(self.discarded_id)  # the page that would have done it was closed
+            self.expire_undo(self.discarded_id)  # the page that would have done it was closed
         await self._read()
 
     @rx.event
     async def sync(self) -> None:
         """Bring the list up to date: other devices and ending answers change it too."""
         await self._read()
-        self.rounds += 1
+        self.syncs += 1
 
     @rx.event
     async def load_more(self) -> None:
         """Add the next page."""
-        identity = await self._asking()
+        identity = await self._counted_visitor()
         if identity is None or self._next is None:
             return
         try:
@@ -91,7 +91,7 @@ class SidebarState(rx.State):
     @rx.event
     async def search(self, query: str) -> None:
         """Find chats by their titles and their messages."""
-        identity = await self._asking()
+        identity = await self._counted_visitor()
         if identity is None:
             return
         query = query[:_LONGEST_QUERY]
@@ -115,7 +115,7 @@ class SidebarState(rx.State):
     @rx.event
     async def pin_chat(self, chat_id: str, pinned: bool) -> None:
         """Pin a chat above the others, or unpin it."""
-        if pinned and len(self.pinned) >= _MOST_PINNED:
+        if pinned and len(self.pinned) >= _MAX_PINNED:
             self.trouble = explain("too_many_pinned")
             return
         await self._change(
@@ -133,14 +133,14 @@ class SidebarState(rx.State):
     @rx.event
     async def restore_chat(self, chat_id: str) -> None:
         """Restore a chat that was just deleted."""
-        self.let_go(chat_id)
+        self.expire_undo(chat_id)
         await self._change(
             lambda who: services().chat_list.restore(who, ChatId(chat_id)),
             gone=explain("removed"),
         )
 
     @rx.event
-    def let_go(self, chat_id: str) -> None:
+    def expire_undo(self, chat_id: str) -> None:
         """Stop offering a deleted chat back: the time is over, or it was restored."""
         if self.discarded_id == chat_id:
             self.discarded_id = self.discarded_title = ""
@@ -156,7 +156,7 @@ class SidebarState(rx.State):
         except ChatAppError:
             return None  # the conversation says what is wrong
 
-    async def _asking(self) -> Identity | None:
+    async def _counted_visitor(self) -> Identity | None:
         """Identify the visitor and count the request; None if unknown, or over the limit."""
         identity = await self._visitor()
         try:
@@ -171,7 +171,7 @@ class SidebarState(rx.State):
         self, change: Callable[[Identity], Awaitable[None]], *, gone: Trouble = NO_TROUBLE
     ) -> bool:
         """Make a change and reread the list; say if it was made. `gone` explains a missing chat."""
-        identity = await self._asking()
+        identity = await self._counted_visitor()
         if identity is None:
             return False
         try:
@@ -192,7 +192,7 @@ class SidebarState(rx.State):
             return
         chats = services().chats
         try:
-            pinned = await chats.list_chats(identity, limit=_MOST_PINNED, pinned=True)
+            pinned = await chats.list_chats(identity, limit=_MAX_PINNED, pinned=True)
             page = await chats.list_chats(identity, limit=_PAGE, pinned=False)
         except ChatAppError:
             return  # the list stays quiet; the conversation says what is wrong
@@ -200,8 +200,8 @@ class SidebarState(rx.State):
 
     def _show(self, pinned: list[ListedChat], recent: list[ListedChat], after: str | None) -> None:
         """Put a new first page before the pages loaded so far; send only what has changed."""
-        begun = bool(self.earlier) and after is not None
-        earlier = behind(recent, [*self.recent, *self.earlier], but=pinned) if begun else []
+        known = [*self.recent, *self.earlier] if self.earlier and after is not None else []
+        earlier = lines_after(recent, known, excluding=pinned)
         if pinned != self.pinned:
             self.pinned = pinned
         if recent != self.recent:
@@ -258,7 +258,7 @@ def sidebar(
             recent=SidebarState.recent,
             earlier=SidebarState.earlier,
             more=SidebarState.more,
-            rounds=SidebarState.rounds,
+            syncs=SidebarState.syncs,
             found=SidebarState.found,
             found_for=SidebarState.found_for,
             discarded_id=SidebarState.discarded_id,
@@ -272,7 +272,7 @@ def sidebar(
             on_pin=SidebarState.pin_chat,
             on_discard=SidebarState.discard_chat,
             on_restore=SidebarState.restore_chat,
-            on_let_go=SidebarState.let_go,
+            on_expire=SidebarState.expire_undo,
         ),
         *foot,
         id=SIDEBAR_ID,

@@ -5,9 +5,9 @@ import reflex as rx
 from chat_app.ui.conversation import ConversationState
 from chat_app.ui.live_answer import answer, prompt
 from chat_app.ui.notices import notices
+from chat_app.ui.pending_button import pending_button
 from chat_app.ui.sending import sent_prompt
 from chat_app.ui.theme import ALARM, COLUMN, PRIMARY_LINK, page_link
-from chat_app.ui.wish import wish_button
 
 _scroll_area = rx.asset(path="scroll_area.jsx", shared=True)
 
@@ -26,11 +26,11 @@ class ScrollArea(rx.Component):
     """Called when earlier messages are needed, e.g. because the reader nears the first one."""
 
 
-def conversation(*, until_known: rx.Component) -> rx.Component:
+def conversation(*, placeholder: rx.Component) -> rx.Component:
     """Everything between the page's header and the composer.
 
     Args:
-        until_known: What is shown until the server says what there is.
+        placeholder: What is shown until the server says what there is.
     """
     return ScrollArea.create(
         notices(
@@ -53,7 +53,7 @@ def conversation(*, until_known: rx.Component) -> rx.Component:
             ("new", greeting()),
             ("not_found", _not_found()),
             ("unavailable", _unavailable()),
-            until_known,
+            placeholder,
         ),
         sent_prompt(accepted=ConversationState.accepted),
         chat_id=ConversationState.shown_chat_id,
@@ -85,10 +85,10 @@ def _messages() -> rx.Component:
                     message_id=message.id,
                     chat_id=ConversationState.shown_chat_id,
                     text=message.text,
-                    place=message.place,
-                    places=message.places,
-                    before=message.before,
-                    after=message.after,
+                    version=message.version,
+                    version_count=message.version_count,
+                    previous_id=message.previous_id,
+                    next_id=message.next_id,
                 ),
                 _reply(
                     key=message.id,
@@ -102,10 +102,10 @@ def _messages() -> rx.Component:
                     live=message.live,
                     details=message.details,
                     continuable=message.continuable,
-                    place=message.place,
-                    places=message.places,
-                    before=message.before,
-                    after=message.after,
+                    version=message.version,
+                    version_count=message.version_count,
+                    previous_id=message.previous_id,
+                    next_id=message.next_id,
                 ),
             ),
         ),
@@ -126,20 +126,20 @@ def _prompt(
     message_id: rx.Var[str],
     chat_id: rx.Var[str],
     text: rx.Var[str],
-    place: rx.Var[int],
-    places: rx.Var[int],
-    before: rx.Var[str],
-    after: rx.Var[str],
+    version: rx.Var[int],
+    version_count: rx.Var[int],
+    previous_id: rx.Var[str],
+    next_id: rx.Var[str],
 ) -> rx.Component:
     return prompt(
         rest,
         message_id=message_id,
         chat_id=chat_id,
         text=text,
-        place=place,
-        places=places,
-        before=before,
-        after=after,
+        version=version,
+        version_count=version_count,
+        previous_id=previous_id,
+        next_id=next_id,
         on_edit=ConversationState.edit(chat_id),
         on_show=ConversationState.show_branch(chat_id),
     )
@@ -159,10 +159,10 @@ def _reply(
     live: rx.Var[bool],
     details: rx.Var[str],
     continuable: rx.Var[bool],
-    place: rx.Var[int],
-    places: rx.Var[int],
-    before: rx.Var[str],
-    after: rx.Var[str],
+    version: rx.Var[int],
+    version_count: rx.Var[int],
+    previous_id: rx.Var[str],
+    next_id: rx.Var[str],
 ) -> rx.Component:
     return answer(
         rest,
@@ -176,11 +176,11 @@ def _reply(
         live=live,
         details=details,
         continuable=continuable,
-        place=place,
-        places=places,
-        before=before,
-        after=after,
-        on_settled=ConversationState.take_over,
+        version=version,
+        version_count=version_count,
+        previous_id=previous_id,
+        next_id=next_id,
+        on_settled=ConversationState.show_stored,
         on_continue=ConversationState.continue_reply(chat_id),
         on_regenerate=ConversationState.regenerate(chat_id),
         on_show=ConversationState.show_branch(chat_id),
@@ -195,9 +195,9 @@ def _failure() -> rx.Component:
             rx.el.code(ConversationState.trouble.code, class_name="text-xs text-muted-foreground"),
             class_name="flex min-w-0 flex-1 flex-col gap-1",
         ),
-        wish_button(
+        pending_button(
             "Retry",
-            wish="retry",
+            action="retry",
             on_click=ConversationState.continue_reply(
                 ConversationState.shown_chat_id, ConversationState.owed_id
             ),

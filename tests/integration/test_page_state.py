@@ -56,7 +56,7 @@ async def test_a_chat_that_cannot_be_reloaded_stays_and_says_so(
 ) -> None:
     conversation = await asked(visit, "holiday")
 
-    for read_anew in (lambda: conversation.take_over("completed", ""), conversation.open_chat):
+    for read_anew in (lambda: conversation.show_stored("completed", ""), conversation.open_chat):
         with serving(blind):
             await read_anew()
 
@@ -101,15 +101,15 @@ async def test_a_chat_in_another_tab_keeps_up_once_there_is_news(visit: PageVisi
     sidebar = await visit.state(SidebarState)
     while sidebar.open_answering or not sidebar.open_at:
         await sidebar.sync()
-    await here.keep_up()
+    await here.refresh()
     assert not here.answering
     assert here.shown_at == sidebar.open_at
 
     await elsewhere.send("holiday", "/demo tokens=1000 rate=1", "follow-up")
-    await here.keep_up()  # it does not know of the news yet
+    await here.refresh()  # it does not know of the news yet
     assert not here.answering
     await sidebar.sync()
-    await here.keep_up()
+    await here.refresh()
 
     assert here.answering
     assert [message.id for message in here.messages if message.role == "user"] == [

@@ -17,7 +17,7 @@ from chat_app.chats.models import (
     StreamRecord,
 )
 from chat_app.streams.model import OutcomeKind, StreamId
-from chat_app.ui.chat_list.listed import ListedChat, behind
+from chat_app.ui.chat_list.listed import ListedChat, lines_after
 from chat_app.ui.shown import shown_messages, unanswered_stream
 from chat_app.ui.trouble import NO_TROUBLE, explain
 
@@ -214,7 +214,7 @@ def test_known_pages_of_the_list_follow_a_reloaded_first_page() -> None:
     known = [line("c", 3), line("b", 2), line("a", 1), line("pinned since", 0)]
     first = [line("new", 9), line("a", 8), line("c", 3)]
 
-    rest = behind(first, [*known, line("newer than the page", 5)], but=[known[3]])
+    rest = lines_after(first, [*known, line("newer than the page", 5)], excluding=[known[3]])
 
     assert [chat.id for chat in rest] == ["b"]
-    assert behind([], known, but=[]) == []
+    assert lines_after([], known, excluding=[]) == []

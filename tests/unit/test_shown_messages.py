@@ -68,21 +68,26 @@ LATER = message("later", "user", after="second")
 def test_a_message_knows_the_others_at_its_place() -> None:
     _, second, _ = show(PROMPT, FIRST, SECOND, LATER, active="later")
 
-    assert (second.place, second.places, second.before, second.after) == (2, 2, "first", "")
+    assert (second.version, second.version_count, second.previous_id, second.next_id) == (
+        2,
+        2,
+        "first",
+        "",
+    )
 
 
 def test_a_reply_in_progress_has_a_place_among_its_versions() -> None:
     _, live = show(PROMPT, FIRST, active="first", stream=open_stream("new"))
 
     assert live.live
-    assert (live.place, live.places, live.before) == (2, 2, "first")
+    assert (live.version, live.version_count, live.previous_id) == (2, 2, "first")
 
 
 def test_a_reply_that_is_being_continued_keeps_its_place_and_its_reasoning() -> None:
     _, live = show(PROMPT, FIRST, SECOND, active="second", stream=open_stream("first"))
 
     assert (live.id, live.text, live.reasoning) == ("first", "first", "Hm.")
-    assert (live.place, live.places, live.after) == (1, 2, "second")
+    assert (live.version, live.version_count, live.next_id) == (1, 2, "second")
 
 
 @pytest.mark.parametrize(

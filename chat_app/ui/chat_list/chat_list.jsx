@@ -22,17 +22,17 @@ const LOST_MS = 30_000;
  * @param {Chat[]} props.recent The newest page of the others; `earlier` has the pages after it.
  * @param {Chat[]} props.earlier
  * @param {string} props.shownAt The open chat's `updated_at` as of what is shown.
- * @param {number} props.rounds Grows with each reply to `onSync`.
+ * @param {number} props.syncs Grows with each reply to `onSync`.
  */
 export function ChatList(props) {
-  const { loaded, pinned, recent, earlier, more, shownAt, rounds, onSync, onSeen } = props;
+  const { loaded, pinned, recent, earlier, more, shownAt, syncs, onSync, onSeen } = props;
   const open = useLocation().pathname.match(/^\/chat\/([^/]+)/)?.[1] ?? "";
   const [searching, setSearching] = useState(false);
   const [menu, setMenu] = useState(null);
   const [renaming, setRenaming] = useState("");
   const visible = useVisible();
   const here = useDrawer();
-  useNews({ visible, rounds, onSync });
+  useSync({ visible, syncs, onSync });
 
   const unread = [pinned, recent, earlier].some((list) =>
     list.some((chat) => chat.id === open && chat.unread && chat.updated_at === shownAt),
@@ -77,7 +77,7 @@ export function ChatList(props) {
         onPin={props.onPin}
         onDiscard={props.onDiscard}
       />
-      <Undo id={props.discardedId} title={props.discardedTitle} open={open} onRestore={props.onRestore} onLetGo={props.onLetGo} />
+      <Undo id={props.discardedId} title={props.discardedTitle} open={open} onRestore={props.onRestore} onExpire={props.onExpire} />
     </>
   );
 }
@@ -101,10 +101,10 @@ function grouped(pinned, others) {
 function useVisible() {
   const [visible, setVisible] = useState(true); // the page is rendered once without a document
   useEffect(() => {
-    const look = () => setVisible(document.visibilityState === "visible");
-    look();
-    document.addEventListener("visibilitychange", look);
-    return () => document.removeEventListener("visibilitychange", look);
+    const update = () => setVisible(document.visibilityState === "visible");
+    update();
+    document.addEventListener("visibilitychange", update);
+    return () => document.removeEventListener("visibilitychange", update);
   }, []);
   return visible;
 }
@@ -137,24 +137,24 @@ function useDrawer() {
 }
 
 /** Asks for news once the tab is visible again, then every few seconds; never twice at once. */
-function useNews({ visible, rounds, onSync }) {
-  const asked = useRef({ at: 0, rounds: -1 });
+function useSync({ visible, syncs, onSync }) {
+  const asked = useRef({ at: 0, syncs: -1 });
   const first = useRef(true);
   useEffect(() => {
     if (!visible) return undefined;
     const ask = () => {
-      const waiting = asked.current.rounds === rounds && Date.now() - asked.current.at < LOST_MS;
+      const waiting = asked.current.syncs === syncs && Date.now() - asked.current.at < LOST_MS;
       if (waiting) return;
-      asked.current = { at: Date.now(), rounds };
+      asked.current = { at: Date.now(), syncs };
       onSync?.();
     };
-    if (!first.current && asked.current.rounds === -1) ask();
+    if (!first.current && asked.current.syncs === -1) ask();
     first.current = false;
     const timer = setInterval(ask, SYNC_MS);
     return () => clearInterval(timer);
-  }, [visible, rounds]);
+  }, [visible, syncs]);
   useEffect(() => {
-    if (!visible) asked.current = { at: 0, rounds: -1 };
+    if (!visible) asked.current = { at: 0, syncs: -1 };
   }, [visible]);
 }
 

@@ -35,7 +35,7 @@ class ChatListView(rx.Component):
     more: rx.Var[bool]
     shown_at: rx.Var[str]
     """The open chat's `updated_at` as of what is shown: anything later is unseen."""
-    rounds: rx.Var[int]
+    syncs: rx.Var[int]
     """Grows with each reply to `on_sync`."""
     found: rx.Var[list[Any]]
     found_for: rx.Var[str]
@@ -51,7 +51,7 @@ class ChatListView(rx.Component):
     on_pin: rx.EventHandler[_id_and_pinned]
     on_discard: rx.EventHandler[rx.event.passthrough_event_spec(str)]
     on_restore: rx.EventHandler[rx.event.passthrough_event_spec(str)]
-    on_let_go: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    on_expire: rx.EventHandler[rx.event.passthrough_event_spec(str)]
     """Called when a deleted chat can no longer be restored."""
 
 

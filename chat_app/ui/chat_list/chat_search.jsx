@@ -32,7 +32,7 @@ export function ChatSearch({ found, foundFor, onSearch, onSearching }) {
 
   const onKeyDown = (event) => {
     if (event.nativeEvent.isComposing) return;
-    if (event.key === "Escape") leave(event, { query, setQuery });
+    if (event.key === "Escape") onEscape(event, { query, setQuery });
     if (event.key === "Enter" && current && found[0]) {
       navigate(`/chat/${found[0].id}`);
       closeDrawer(event);
@@ -100,7 +100,7 @@ function plain(markdown) {
 }
 
 /** Escape first clears the query, then goes back to the composer. */
-function leave(event, { query, setQuery }) {
+function onEscape(event, { query, setQuery }) {
   if (query === "" && event.currentTarget.closest(":popover-open")) return; // Escape closes the drawer
   event.preventDefault();
   event.stopPropagation();

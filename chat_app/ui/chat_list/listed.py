@@ -35,16 +35,16 @@ def listed(chat: ChatSummary) -> ListedChat:
     )
 
 
-def behind(
-    first: Sequence[ListedChat], known: Iterable[ListedChat], *, but: Iterable[ListedChat]
+def lines_after(
+    first: Sequence[ListedChat], known: Iterable[ListedChat], *, excluding: Iterable[ListedChat]
 ) -> list[ListedChat]:
     """The `known` lines that come after a first page that has been reread.
 
     Args:
         first: That page.
         known: The lines listed so far, in order.
-        but: The lines listed elsewhere.
+        excluding: The lines listed elsewhere.
     """
-    shown = {chat.id for chat in [*first, *but]}
+    shown = {chat.id for chat in [*first, *excluding]}
     oldest = first[-1].updated_at if first else ""
     return [chat for chat in known if chat.id not in shown and chat.updated_at <= oldest]

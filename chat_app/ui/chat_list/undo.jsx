@@ -6,7 +6,7 @@ import { useNavigate } from "react-router";
 import { staysAt } from "$/public/external/chat_app/ui/composer/destination.js";
 import { forgetDraftsIn } from "$/public/external/chat_app/ui/composer/draft.js";
 
-const TIME_MS = 10_000;
+const OFFER_MS = 10_000;
 
 /** The current offer, kept outside the component because another page rebuilds it. */
 const NONE = { id: "", until: 0, wasOpen: false, taken: false };
@@ -18,7 +18,7 @@ let offer = NONE;
  * @param {string} props.title
  * @param {string} props.open The chat that is open.
  */
-export function Undo({ id, title, open, onRestore, onLetGo }) {
+export function Undo({ id, title, open, onRestore, onExpire }) {
   const navigate = useNavigate();
   const box = useRef(null);
   const button = useRef(null);
@@ -28,13 +28,13 @@ export function Undo({ id, title, open, onRestore, onLetGo }) {
     if (!id) offer = NONE;
     if (!id || (offer.id === id && offer.taken)) return undefined;
     const left = open === id && staysAt(`/chat/${id}`);
-    if (offer.id !== id) offer = { id, until: Date.now() + TIME_MS, wasOpen: left };
+    if (offer.id !== id) offer = { id, until: Date.now() + OFFER_MS, wasOpen: left };
     box.current?.showPopover(); // above the drawer, too
     button.current?.focus(); // the line that had the focus is gone
     if (left) navigate("/", { replace: true }); // so that Back does not lead to it
     const timer = setTimeout(() => {
       forgetDraftsIn(id);
-      onLetGo(id);
+      onExpire(id);
     }, offer.until - Date.now());
     return () => clearTimeout(timer);
   }, [id]);

@@ -35,21 +35,21 @@ export function CopyButton({ text, label, ...rest }) {
 /**
  * Which of several versions of a message is shown, and buttons to the others.
  * @param {object} props
- * @param {number} props.place From 1.
- * @param {number} props.places
- * @param {string} props.before Id of the version made before this one; "" for none.
- * @param {string} props.after Id of the version made after this one; "" for none.
+ * @param {number} props.version From 1.
+ * @param {number} props.versionCount
+ * @param {string} props.previousId Id of the version made before this one; "" for none.
+ * @param {string} props.nextId Id of the version made after this one; "" for none.
  * @param {(messageId: string) => void} props.onShow
  */
-export function Branches({ place, places, before, after, onShow }) {
-  if (!(places > 1)) return null;
+export function Branches({ version, versionCount, previousId, nextId, onShow }) {
+  if (!(versionCount > 1)) return null;
   return (
     <span className="branches idle-only" role="group" aria-label="Versions" data-testid="branches">
-      <IconButton label="Previous version" disabled={!before} onClick={() => onShow?.(before)}>
+      <IconButton label="Previous version" disabled={!previousId} onClick={() => onShow?.(previousId)}>
         <Icon paths={["m15 18-6-6 6-6"]} />
       </IconButton>
-      <span className="branch-place">{place}/{places}</span>
-      <IconButton label="Next version" disabled={!after} onClick={() => onShow?.(after)}>
+      <span className="branch-place">{version}/{versionCount}</span>
+      <IconButton label="Next version" disabled={!nextId} onClick={() => onShow?.(nextId)}>
         <Icon paths={["m9 18 6-6-6-6"]} />
       </IconButton>
     </span>
@@ -93,6 +93,6 @@ export function EditIcon() {
   return <Icon paths={["M12 20h9", "M16.5 3.5a2.1 2.1 0 0 1 3 3L7 19l-4 1 1-4z"]} />;
 }
 
-export function AgainIcon() {
+export function RegenerateIcon() {
   return <Icon paths={["M3 12a9 9 0 0 1 15.5-6.2L21 8", "M21 3v5h-5", "M21 12a9 9 0 0 1-15.5 6.2L3 16", "M3 21v-5h5"]} />;
 }

@@ -10,9 +10,9 @@ import { createPortal } from "react-dom";
 import { getBackendURL } from "$/utils/state";
 import env from "$/env.json";
 
-import { settleWish, WishButton } from "$/public/external/chat_app/ui/wish/wish.jsx";
+import { PendingButton, settlePending } from "$/public/external/chat_app/ui/pending_button/pending_button.jsx";
 
-import { AgainIcon, Branches, CopyButton } from "./actions.jsx";
+import { Branches, CopyButton, RegenerateIcon } from "./actions.jsx";
 import { attach, retry, snapshotOf, takeReport } from "./attach.js";
 import { Markdown } from "./markdown.jsx";
 import { Reasoning } from "./reasoning.jsx";
@@ -37,12 +37,12 @@ const NOTES = {
  * @param {string} props.text Stored text.
  * @param {string} props.reasoning Stored reasoning.
  * @param {number} props.thoughtMs How long the model thought before it answered; 0 if unknown.
- * @param {string} props.status How the stored answer ended; anything but a mishap shows as `done`.
+ * @param {string} props.status How the stored answer ended; without a note it shows as `done`.
  * @param {boolean} props.live Whether the answer is still being written.
  * @param {string} props.details The model, the time it took, and the length.
  * @param {boolean} props.continuable Whether it ended too early and can be continued.
- * @param {number} props.place Which of its `places` versions it is, between `before` and `after`;
- *   see `Branches`.
+ * @param {number} props.version Which of its `versionCount` versions it is, between `previousId`
+ *   and `nextId`; see `Branches`.
  * @param {(outcome: string, code: string) => void} [props.onSettled] Called once when the stream
  *   closes, and once per refusal by the server: the database knows more.
  * @param {(status: string) => void} [props.onStatus]
@@ -62,7 +62,7 @@ export function Answer(props) {
 
   useReports(key, stream, onSettled, onStatus);
   // There is another answer, or more of this one, or it is clear that none will come.
-  useEffect(settleWish, [messageId, streamId, live, props.text, props.status]);
+  useEffect(settlePending, [messageId, streamId, live, props.text, props.status]);
   const root = useRawText(text);
   return (
     <article
@@ -179,20 +179,20 @@ function Ending({ messageId, status, continuable, onContinue }) {
     <p className="answer-end">
       {note ?? "The answer reached the maximum length."}
       {continuable && (
-        <WishButton wish={`continue ${messageId}`} className="text-button idle-only" data-testid="continue" onClick={() => onContinue?.(messageId)}>
+        <PendingButton action={`continue ${messageId}`} className="text-button idle-only" data-testid="continue" onClick={() => onContinue?.(messageId)}>
           Continue
-        </WishButton>
+        </PendingButton>
       )}
     </p>
   );
 }
 
 /** The model comes first, and is left out where there is no room. */
-function Details({ told }) {
-  const [model, ...rest] = (told ?? "").split(" · ");
+function Details({ text }) {
+  const [model, ...rest] = (text ?? "").split(" · ");
   const separator = rest.length > 0 ? " · " : "";
   return (
-    <span className="details" data-testid="details" title={told}>
+    <span className="details" data-testid="details" title={text}>
       <span className="details-model">{model + separator}</span>
       {rest.join(" · ")}
     </span>
@@ -203,11 +203,11 @@ function Actions({ messageId, text, details, onRegenerate, onShow, ...rest }) {
   return (
     <>
       {text && <CopyButton text={text} label="Copy answer" data-testid="copy-answer" />}
-      <WishButton wish={`anew ${messageId}`} className="icon-button idle-only" aria-label="Regenerate" title="Regenerate" data-testid="regenerate" onClick={() => onRegenerate?.(messageId)}>
-        <AgainIcon />
-      </WishButton>
+      <PendingButton action={`regenerate ${messageId}`} className="icon-button idle-only" aria-label="Regenerate" title="Regenerate" data-testid="regenerate" onClick={() => onRegenerate?.(messageId)}>
+        <RegenerateIcon />
+      </PendingButton>
       <Branches {...rest} onShow={onShow} />
-      <Details told={details} />
+      <Details text={details} />
     </>
   );
 }

@@ -57,10 +57,10 @@ class Answer(rx.Component):
     live: rx.Var[bool]
     details: rx.Var[str]
     continuable: rx.Var[bool]
-    place: rx.Var[int]
-    places: rx.Var[int]
-    before: rx.Var[str]
-    after: rx.Var[str]
+    version: rx.Var[int]
+    version_count: rx.Var[int]
+    previous_id: rx.Var[str]
+    next_id: rx.Var[str]
 
     on_settled: rx.EventHandler[_outcome_and_code]
     """Called once when the stream closes, and once per refusal: outcome and code ("" for none)."""
@@ -84,10 +84,10 @@ class Prompt(rx.Component):
     message_id: rx.Var[str]
     chat_id: rx.Var[str]
     text: rx.Var[str]
-    place: rx.Var[int]
-    places: rx.Var[int]
-    before: rx.Var[str]
-    after: rx.Var[str]
+    version: rx.Var[int]
+    version_count: rx.Var[int]
+    previous_id: rx.Var[str]
+    next_id: rx.Var[str]
 
     on_edit: rx.EventHandler[_edited]
     """Called with the id of this prompt, the new text, and the id made for the new message."""

@@ -12,7 +12,7 @@ import { StreamClient } from "./stream_client.js";
 /** How long an answer that is no longer shown is still followed: enough for a remount. */
 const LINGER_MS = 1_000;
 /** An unreachable server is tried again about this often, without being asked to. */
-const AGAIN_MS = 10_000;
+const RETRY_MS = 10_000;
 
 const IDLE = Object.freeze({
   status: "idle",
@@ -32,8 +32,8 @@ class FollowedAnswer {
   #client;
   #listeners = new Set();
   #pacer = new Pacer(() => this.#flush());
-  #linger = null;
-  #again = null;
+  #lingerTimer = null;
+  #retryTimer = null;
   #reported = 0;
   #stopWaking;
 
@@ -49,11 +49,11 @@ class FollowedAnswer {
   }
 
   subscribe(listener) {
-    clearTimeout(this.#linger);
+    clearTimeout(this.#lingerTimer);
     this.#listeners.add(listener);
     return () => {
       this.#listeners.delete(listener);
-      if (this.#listeners.size === 0) this.#linger = setTimeout(() => this.#end(), LINGER_MS);
+      if (this.#listeners.size === 0) this.#lingerTimer = setTimeout(() => this.#end(), LINGER_MS);
     };
   }
 
@@ -76,14 +76,14 @@ class FollowedAnswer {
     const { status, text, reasoning, thoughtMs, outcome, code, settled, reports } = this.#client;
     this.snapshot = { status, text, reasoning, thoughtMs, outcome, code, settled, reports };
     for (const listener of this.#listeners) listener();
-    clearTimeout(this.#again);
+    clearTimeout(this.#retryTimer);
     const unreachable = status === "disconnected" && code === null;
     // Not all clients at the same moment: the server may be about to recover.
-    if (unreachable) this.#again = setTimeout(() => this.retry(), AGAIN_MS * (0.5 + Math.random()));
+    if (unreachable) this.#retryTimer = setTimeout(() => this.retry(), RETRY_MS * (0.5 + Math.random()));
   }
 
   #end() {
-    clearTimeout(this.#again);
+    clearTimeout(this.#retryTimer);
     followed.delete(this.#key);
     this.#stopWaking();
     this.#client.close();
@@ -91,12 +91,12 @@ class FollowedAnswer {
 }
 
 function fetchEvents(url, { after, streamId, wait }, signal) {
-  const asked = new URL(url);
-  asked.searchParams.set("gzip", "true");
-  if (streamId) asked.searchParams.set("streamId", streamId);
-  if (after > 0) asked.searchParams.set("after", after);
-  if (wait !== null) asked.searchParams.set("wait", wait);
-  return fetch(asked, { signal, credentials: "include", cache: "no-store" });
+  const request = new URL(url);
+  request.searchParams.set("gzip", "true");
+  if (streamId) request.searchParams.set("streamId", streamId);
+  if (after > 0) request.searchParams.set("after", after);
+  if (wait !== null) request.searchParams.set("wait", wait);
+  return fetch(request, { signal, credentials: "include", cache: "no-store" });
 }
 
 /**

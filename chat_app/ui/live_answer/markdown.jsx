@@ -32,7 +32,7 @@ function Link({ href, id, children, "aria-label": label }) {
   if (!href || href === UNFINISHED_LINK) return <span className="md-link">{children}</span>;
   if (href.startsWith("#")) {
     return (
-      <a id={id} className="md-link" href={href} aria-label={label} onClick={goThere}>
+      <a id={id} className="md-link" href={href} aria-label={label} onClick={jumpToTarget}>
         {children}
       </a>
     );
@@ -45,7 +45,7 @@ function Link({ href, id, children, "aria-label": label }) {
 }
 
 /** Jumps to a footnote or back from it; the URL stays that of the chat. */
-function goThere(event) {
+function jumpToTarget(event) {
   event.preventDefault();
   const there = document.getElementById(decodeURIComponent(event.currentTarget.hash.slice(1)));
   if (!there) return;

@@ -4,7 +4,7 @@
  * A list or a table is one block, which Markdown rebuilds with each delta: the longer it is, the
  * longer that takes, and the less often it is done. Readers see no difference; batteries last.
  */
-const RESTS = 3; // times the duration of the last render, with its layout
+const REST_FACTOR = 3; // times the duration of the last render, with its layout
 const MAX_REST_MS = 300;
 const FRAME_MS = 16;
 
@@ -51,7 +51,7 @@ export class Pacer {
     // The next task runs after layout and paint.
     this.#page.later(() => {
       const ended = this.#page.now();
-      this.#restsUntil = ended + Math.min(MAX_REST_MS, RESTS * (ended - began));
+      this.#restsUntil = ended + Math.min(MAX_REST_MS, REST_FACTOR * (ended - began));
       this.#busy = false;
       if (this.#wanted) this.#plan();
     }, 0);

@@ -20,8 +20,8 @@ const EDIT_LAST = "chat:edit-last";
  * @param {string} props.messageId
  * @param {string} props.chatId
  * @param {string} props.text
- * @param {number} props.place Which of its `places` versions it is, between `before` and `after`;
- *   see `Branches`.
+ * @param {number} props.version Which of its `versionCount` versions it is, between `previousId`
+ *   and `nextId`; see `Branches`.
  * @param {(editedId: string, text: string, messageId: string) => void} [props.onEdit]
  * @param {(messageId: string) => void} [props.onShow] Another version is wanted.
  */

@@ -52,7 +52,7 @@ export class StreamClient {
     this.#follower = new Follower({
       ...options,
       persistent: true,
-      onStatus: (status, reason) => this.#follow(status, reason),
+      onStatus: (status, reason) => this.#onStatus(status, reason),
     });
   }
 
@@ -92,7 +92,7 @@ export class StreamClient {
     this.#follower.close();
   }
 
-  #follow(status, reason) {
+  #onStatus(status, reason) {
     const refused = reason !== null && reason.isFinal;
     if (refused) this.reports += 1;
     this.#setStatus(status, refused ? reason.code : null);
@@ -121,9 +121,9 @@ export class StreamClient {
   /** For a stream that has closed, the server may send the stored message instead of its events. */
   #takeWhole(data) {
     const message = typeof data === "string" ? JSON.parse(data) : data;
-    const told = (type) => (message.parts ?? []).map((part) => (part.type === type ? part.text : "")).join("");
-    this.text = told("text");
-    this.reasoning = told("reasoning");
+    const joined = (type) => (message.parts ?? []).map((part) => (part.type === type ? part.text : "")).join("");
+    this.text = joined("text");
+    this.reasoning = joined("reasoning");
     this.#learn(message.metadata ?? {});
     const status = message.metadata?.status;
     this.#settle(status in STATUS_OF_OUTCOME ? status : "completed", null);

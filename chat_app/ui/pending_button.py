@@ -2,19 +2,19 @@
 
 import reflex as rx
 
-_component = rx.asset(path="wish.jsx", shared=True)
+_component = rx.asset(path="pending_button.jsx", shared=True)
 
 
-class WishButton(rx.Component):
+class PendingButton(rx.Component):
     """A button that is busy from the click until the server replies; one on the page at a time."""
 
     library = _component.importable_path
-    tag = "WishButton"
+    tag = "PendingButton"
 
-    wish: rx.Var[str]
+    action: rx.Var[str]
 
     on_click: rx.EventHandler[rx.event.no_args_event_spec]
-    """Called on a click unless a wish is pending."""
+    """Called on a click unless an action is pending."""
 
 
-wish_button = WishButton.create
+pending_button = PendingButton.create
