@@ -1,7 +1,14 @@
 /**
  * Unsent text, kept across a refresh for each chat and for each prompt that is being edited. A
  * draft that was sent keeps the id it was sent under: after a refresh it is sent as the same
- * prompt, or recognised as accepted. Each tab has its own drafts; a new tab starts with the latest.
+ * prompt, or recognised as accepted. Each tab has its own drafts; a new tab starts with the latest
+ * text, but does not send what waits in another one.
+ *
+ * @typedef {object} Draft
+ * @property {string} text
+ * @property {string} [id] Of the prompt that it will be, or was sent as.
+ * @property {boolean} [tried] Whether it was sent under that id.
+ * @property {boolean} [waits] Whether it is to be sent as soon as the answer has ended.
  */
 const PREFIX = "chat.draft.";
 /** Beyond this many, the oldest are forgotten. */
@@ -20,19 +27,21 @@ function keyOf(place) {
 /**
  * @param {string} place The page's path.
  * @param {{accepted: string}} server Id of the newest prompt the server has accepted.
- * @returns {{text: string, id?: string}} Without its text if the server has accepted it.
+ * @returns {Draft} Without its text if the server has accepted it.
  */
 export function readDraft(place, { accepted }) {
   const draft = parsed(get(keyOf(place)));
-  return draft.id && draft.id === accepted ? { text: "", id: accepted } : draft;
+  return draft.id && draft.id === accepted ? { text: "", id: accepted, tried: true } : draft;
 }
 
-/** @param {{text: string, id?: string}} draft `id` once it was sent. */
+/** @param {Draft} draft */
 export function keepDraft(place, draft) {
+  // An id that was never sent belongs to this tab: another text in another tab is another prompt.
+  const shared = draft.tried ? { text: draft.text, id: draft.id, tried: true } : { text: draft.text };
   try {
-    for (const storage of [sessionStorage, localStorage]) {
+    for (const [storage, kept] of [[sessionStorage, draft], [localStorage, shared]]) {
       if (draft.text === "") storage.removeItem(keyOf(place));
-      else storage.setItem(keyOf(place), JSON.stringify({ ...draft, at: Date.now() }));
+      else storage.setItem(keyOf(place), JSON.stringify({ ...kept, at: Date.now() }));
     }
     if (localStorage.length > MAX_DRAFTS) forgetOldest();
   } catch {

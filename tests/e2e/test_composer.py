@@ -133,6 +133,32 @@ def test_a_prompt_sent_during_an_answer_waits_for_its_end(
     expect(chat.page.get_by_test_id("waits")).to_have_count(0)
 
 
+def test_a_waiting_prompt_still_waits_after_a_refresh_and_in_no_other_tab(
+    chat: ChatPage, context: BrowserContext, model: OpenAIServer
+) -> None:
+    model.script(HELD, answer("Then home."))
+    chat.send("Go on")
+    chat.reads("So far.")
+    chat.prompt.fill("And then?")
+    chat.prompt.press("Enter")
+    waits = chat.page.get_by_test_id("waits")
+    expect(waits).to_be_visible()
+
+    chat.page.reload()
+
+    expect(waits).to_be_visible()
+    expect(chat.prompt).to_have_value("And then?")
+    other = ChatPage(context.new_page(), database=chat.database)
+    other.open(chat.page.url)
+    expect(other.prompt).to_have_value("And then?")
+    expect(other.page.get_by_test_id("waits")).to_have_count(0)
+    model.release()
+    expect(chat.page.get_by_test_id("prompt-message").last).to_have_text("And then?")
+    chat.reads("Then home.")
+    chat.has_status("done")
+    assert [text for role, text, _ in chat.stored() if role == "user"] == ["Go on", "And then?"]
+
+
 @pytest.mark.parametrize("mishap", [False, True], ids=["taken back", "after a mishap"])
 def test_a_waiting_prompt_goes_back_to_its_writer_if_it_is_not_sent(
     chat: ChatPage, model: OpenAIServer, mishap: bool

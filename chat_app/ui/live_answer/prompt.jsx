@@ -107,7 +107,7 @@ function Editor({ text: before, draft, place, onSend, onCancel }) {
   };
   const send = () => {
     if (!sendable) return;
-    keepDraft(place, { text, id: id.current });
+    keepDraft(place, { text, id: id.current, tried: true });
     onSend(text, id.current);
     document.querySelector("[data-testid=prompt]")?.focus();
   };
