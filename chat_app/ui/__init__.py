@@ -10,6 +10,7 @@ the browser has to do by itself.
     conversation.py   one chat: what is shown, and what the reader can do
     shown.py          which parts of a chat are shown
     transcript.py     how they look (`scroll_area.jsx`)
+    starters.py       prompts for the demo model on an empty page (`starters.jsx`)
     sending.py        a prompt from the moment it is sent until it is a message (`sending.js`)
     composer.py       where a prompt is written (`composer.jsx`), how drafts are kept (`draft.js`),
                       and which page the reader is going to (`destination.js`)

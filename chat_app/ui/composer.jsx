@@ -87,6 +87,14 @@ function PromptForm({ place, view, ready, enabled, shown, answering, ended, acce
     const free = document.activeElement === document.body;
     if (ready && free && matchMedia("(hover: hover)").matches) box.current.focus();
   }, [ready]);
+  useEffect(() => {
+    const onWrite = ({ detail }) => {
+      write(detail);
+      box.current.focus();
+    };
+    window.addEventListener("chat:write", onWrite);
+    return () => window.removeEventListener("chat:write", onWrite);
+  });
   useLayoutEffect(() => {
     box.current.style.height = "auto";
     box.current.style.height = `${Math.min(box.current.scrollHeight, MAX_HEIGHT_PX)}px`;

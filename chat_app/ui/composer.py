@@ -19,7 +19,7 @@ class Composer(rx.Component):
     While an answer is being written, Send becomes Stop, and a prompt waits for the answer to end;
     if the answer fails or is interrupted, the prompt stays in the box. A sent text is kept, even
     across a refresh, until `accepted` is the id it was sent under. The up arrow in an empty box
-    dispatches `chat:edit-last` on the window.
+    dispatches `chat:edit-last` on the window; `chat:write` there writes into the box.
     """
 
     library = _component.importable_path

@@ -7,6 +7,7 @@ from chat_app.ui.live_answer import answer, prompt
 from chat_app.ui.notices import notices
 from chat_app.ui.pending_button import pending_button
 from chat_app.ui.sending import sent_prompt
+from chat_app.ui.starters import starters
 from chat_app.ui.theme import ALARM, COLUMN, PRIMARY_LINK, page_link
 
 _scroll_area = rx.asset(path="scroll_area.jsx", shared=True)
@@ -214,9 +215,10 @@ def greeting() -> rx.Component:
     """What an empty page shows."""
     return _centred(
         rx.el.h1("What would you like to know?", class_name="text-2xl font-semibold text-balance"),
-        rx.el.p(
-            "Refresh, close the tab or switch devices: your answer keeps going.",
-            class_name="text-muted-foreground",
+        rx.el.div(
+            rx.el.p("Refresh, close the tab or switch devices: your answer keeps going."),
+            starters(),
+            class_name="relative text-muted-foreground",
         ),
         testid="greeting",
         class_name="greeting",
