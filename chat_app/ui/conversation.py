@@ -51,8 +51,8 @@ class ConversationState(rx.State):
     answering: bool = False
     shown_at: str = ""
     ended: str = ""
-    trouble: rx.Field[Trouble] = rx.field(default_factory=lambda: NO_TROUBLE)
-    send_trouble: rx.Field[Trouble] = rx.field(default_factory=lambda: NO_TROUBLE)
+    trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
+    send_trouble: rx.Field[Trouble] = rx.field(NO_TROUBLE)
     owed_id: str = ""
     accepted: str = ""
     refusals: int = 0
@@ -60,7 +60,7 @@ class ConversationState(rx.State):
     @rx.event
     async def start_new_chat(self) -> None:
         """Show an empty page that becomes a chat with its first prompt."""
-        self._leave()
+        self._clear()
         if await self._visitor() is not None:
             self.view = "new"
 
@@ -71,7 +71,7 @@ class ConversationState(rx.State):
         if not chat_id:
             return await self.start_new_chat()
         if chat_id != self.shown_chat_id:
-            self._leave(chat_id)
+            self._clear(chat_id)
         if identity := await self._visitor():
             await self._show(identity, chat_id)
         return None
@@ -247,7 +247,7 @@ class ConversationState(rx.State):
         """Return the model that is to answer; None for the default."""
         return (await self.get_state(SessionState)).answering_model or None
 
-    def _leave(self, chat_id: str = "") -> None:
+    def _clear(self, chat_id: str = "") -> None:
         """Clear what is shown, to make way for another chat."""
         self.view, self.shown_chat_id = "loading", chat_id
         self.title = self.shown_at = self.ended = self.owed_id = ""
@@ -261,14 +261,14 @@ class ConversationState(rx.State):
         try:
             chat = await services().chats.read_chat(identity, ChatId(chat_id))
         except ChatNotFound:
-            self._leave()
+            self._clear()
             self.view = "not_found"
             return
         except ChatAppError:
             if self.view == "chat" and self.shown_chat_id == chat_id:
                 self.send_trouble = self.send_trouble if self.send_trouble.code else STALE
             else:
-                self._leave(chat_id)
+                self._clear(chat_id)
                 self.view = "unavailable"
             return
         if self.send_trouble.code == STALE.code:
