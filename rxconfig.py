@@ -39,10 +39,10 @@ def _is_adequate(bun: str | Path | None) -> bool:
     if bun is None:
         return False
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             [bun, "--version"], capture_output=True, text=True, check=False, timeout=10
         )
-        return Version(told.stdout.strip()) >= Version(Bun.MIN_VERSION)
+        return Version(result.stdout.strip()) >= Version(Bun.MIN_VERSION)
     except (OSError, subprocess.TimeoutExpired, InvalidVersion):
         return False
 

@@ -22,7 +22,7 @@ _PAGE = ROOT / "docs" / "benchmarks.md"
 _FULL = Pace(window=8.0, pour=2.0)
 _QUICK = Pace(window=3.0, pour=1.0)
 _TRIES = 2  # attempts at a measurement that other programs disturb
-_PATIENCE = 10.0  # seconds to wait before each attempt for other programs to go quiet
+_QUIET_TIMEOUT = 10.0  # seconds to wait before each attempt for other programs to go quiet
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def _measure(
     """Return the first undisturbed measurement, or the least disturbed of `_TRIES`."""
     tries: list[dict[str, Any]] = []
     while len(tries) < _TRIES:
-        machine.wait_until_quiet(seconds=_PATIENCE, tick=progress.tick)
+        machine.wait_until_quiet(seconds=_QUIET_TIMEOUT, tick=progress.tick)
         try:
             found = measure(scenario, contender, pace=pace, folder=folder, tick=progress.tick)
         except (MeasurementFailed, OSError) as error:
@@ -111,7 +111,7 @@ def _write(results: dict[str, Any], *, name: str) -> None:
     print(report.text_table(list(report.rows(summary))))
     print(f"\n{report.verdict(summary)}")
     for problem in report.problems(results["measurements"]):
-        print(f"NOT AS SENT: {problem}")
+        print(f"CHECK FAILED: {problem}")
     for disturbance in report.disturbances(results["measurements"]):
         print(f"disturbed: {disturbance}")
     _RESULTS.mkdir(exist_ok=True)

@@ -140,7 +140,7 @@ class Run:
                 await viewer.gone
         for viewer in self._viewers:
             await viewer.attached
-        _tell(event="attached")
+        _report(event="attached")
         for viewer in self._viewers:
             await viewer.gone
 
@@ -208,7 +208,7 @@ def _summary(values: Iterable[int]) -> dict[str, float]:
     }
 
 
-def _tell(**message: Any) -> None:
+def _report(**message: Any) -> None:
     print(json.dumps(message), flush=True)
 
 
@@ -219,7 +219,7 @@ def _now() -> int:
 def _main(lines: Iterable[str]) -> None:
     end_with_parent()
     plan = Plan.from_json("".join(lines))
-    _tell(**asyncio.run(Run(plan)()))
+    _report(**asyncio.run(Run(plan)()))
 
 
 if __name__ == "__main__":

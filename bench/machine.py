@@ -33,9 +33,9 @@ def describe() -> dict[str, str]:
         "Python": f"{platform.python_version()}, granian {version('granian')}, "
         f"uvloop {version('uvloop')}, "
         f"redis-py {version('redis')}, hiredis {version('hiredis')}",
-        "Node": f"{_told(NODE)}, resumable-stream {_pinned(lock, 'resumable-stream')}, "
+        "Node": f"{_version_of(NODE)}, resumable-stream {_pinned(lock, 'resumable-stream')}, "
         f"redis {_pinned(lock, 'redis')}",
-        "Redis": _told(find(REDIS_SERVER)).partition("v=")[2].split()[0],
+        "Redis": _version_of(find(REDIS_SERVER)).partition("v=")[2].split()[0],
     }
 
 
@@ -59,9 +59,9 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _told(program: Path) -> str:
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    return told.stdout.strip()
+def _version_of(program: Path) -> str:
+    result = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return result.stdout.strip()
 
 
 def _pinned(package: str, name: str) -> str:

@@ -47,18 +47,18 @@ def write(machine: Mapping[str, str], figures: Sequence[Figure], files: Files) -
         "files": {name: {"bytes": raw, "gzipped": gz} for name, (raw, gz) in files.items()},
     }
     _RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    told = _markdown(machine, figures, files)
+    section = _markdown(machine, figures, files)
     text = _PAGE.read_text()
-    _PAGE.write_text(_MARKS.sub(lambda marks: marks[1] + told + marks[2], text))
+    _PAGE.write_text(_MARKS.sub(lambda marks: marks[1] + section + marks[2], text))
 
 
-def _markdown(told: Mapping[str, str], figures: Sequence[Figure], files: Files) -> str:
+def _markdown(machine: Mapping[str, str], figures: Sequence[Figure], files: Files) -> str:
     rows = "\n".join(figure.line() for figure in figures)
     sizes = "\n".join(
         f"| `{name}` | {raw / 1000:.1f} | {gz / 1000:.1f} |"
         for name, (raw, gz) in sorted(files.items(), key=lambda item: -item[1][1])
     )
-    where = f"{told['date']}, {told['processor']}, Chromium {told['Chromium']}"
+    where = f"{machine['date']}, {machine['processor']}, Chromium {machine['Chromium']}"
     return (
         f"{where}.\n\n| figure | | budget | |\n|:--|--:|:--|:-:|\n{rows}\n\n"
         f"| file of the first load | kB | gzipped |\n|:--|--:|--:|\n{sizes}"

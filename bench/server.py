@@ -74,8 +74,8 @@ class LogServer:
             return Response(status_code=204)
         source = self._sources[stream_id]
         if verb == "stats":
-            told = {"produced": source.produced, "elapsed_us": source.elapsed}
-            return Response(json.dumps(told), media_type="application/json")
+            stats = {"produced": source.produced, "elapsed_us": source.elapsed}
+            return Response(json.dumps(stats), media_type="application/json")
         (source.go if verb == "go" else source.end).set()
         return Response(status_code=204)
 

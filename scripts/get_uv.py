@@ -85,7 +85,7 @@ def pip(python, *options):
 def works(program):
     """Whether `program` runs and is a uv that is new enough to read the lock file."""
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             [str(program), "--version"],
             capture_output=True,
             text=True,
@@ -94,7 +94,7 @@ def works(program):
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    version = re.match(r"uv (\d+)\.(\d+)", told.stdout)
+    version = re.match(r"uv (\d+)\.(\d+)", result.stdout)
     return version is not None and tuple(map(int, version.groups())) >= OLDEST
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.support.openai_server import OpenAIServer, openai_server_in_thread
 from tests.support.programs import CHROMIUM, find
 from tests.support.redis_cluster import RedisCluster
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, running_redis
 
 _TIERS = ("unit", "contract", "integration", "chaos", "interop", "e2e")
 _CHROMIUM_FLAGS = [
@@ -74,6 +74,13 @@ def redis_url(redis_server: RedisServer) -> str:
     return redis_server.socket_url
 
 
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that the test may break."""
+    with running_redis() as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[RedisCluster]:
     """One real Redis Cluster for the whole run; a test that breaks one starts its own."""
@@ -112,5 +119,5 @@ def provider() -> Iterator[OpenAIServer]:
 @pytest.fixture
 def model(provider: OpenAIServer) -> OpenAIServer:
     """The provider, without leftovers of earlier tests."""
-    provider.begin_anew()
+    provider.reset()
     return provider

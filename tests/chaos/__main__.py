@@ -15,10 +15,9 @@ from pathlib import Path
 import anyio
 
 from bench.progress import Progress
-from tests.chaos.report import draw, tell
+from tests.chaos.report import as_svg, as_text
 from tests.chaos.run import Report, run
-from tests.chaos.schedule import KINDS, Turn
-from tests.chaos.schedule import draw as draw_schedule
+from tests.chaos.schedule import KINDS, Turn, draw_schedule
 from tests.chaos.stage import staged
 from tests.chaos.witness import Witness, watching
 from tests.support.app_server import ROOT
@@ -50,10 +49,10 @@ def main() -> None:
         if report.broken:
             _keep(Path(folder) / "servers.log")
     _RESULTS.mkdir(exist_ok=True)
-    picture = _RESULTS / "chaos.svg"
-    picture.write_text(draw(report, seed=options.seed))
-    _say(tell(report, witness, seed=options.seed))
-    _say(f"\nThe picture: {picture.relative_to(ROOT)}")
+    chart = _RESULTS / "chaos.svg"
+    chart.write_text(as_svg(report, seed=options.seed))
+    _say(as_text(report, witness, seed=options.seed))
+    _say(f"\nThe chart: {chart.relative_to(ROOT)}")
     sys.exit(1 if report.broken else 0)
 
 
@@ -63,9 +62,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--servers", type=int, choices=range(2, 9), default=3, metavar="2…8")
     parser.add_argument("--lanes", type=int, choices=range(1, 51), default=4, metavar="1…50")
-    parser.add_argument("--minutes", type=float, default=30, help="begin no turn after these")
+    parser.add_argument("--minutes", type=float, default=30, help="start no turn after this many")
     parser.add_argument("--only", action="append", choices=list(KINDS), help="may be repeated")
-    parser.add_argument("--show", action="store_true", help="show the schedule and do nothing")
+    parser.add_argument("--show", action="store_true", help="show the schedule and exit")
     return parser.parse_args()
 
 
@@ -98,7 +97,7 @@ def _keep(log: Path) -> None:
     _RESULTS.mkdir(exist_ok=True)
     kept = _RESULTS / "chaos-servers.log"
     kept.write_bytes(log.read_bytes())
-    _say(f"What the servers said: {kept.relative_to(ROOT)}")
+    _say(f"The servers' log: {kept.relative_to(ROOT)}")
 
 
 def _say(text: str) -> None:

@@ -31,10 +31,10 @@ class Stored:
 async def whole_answer(prompt: str) -> str:
     """Return the demo model's undisturbed answer to `prompt`."""
 
-    async def at_once(_seconds: float) -> None:
+    async def no_sleep(_seconds: float) -> None:
         return None
 
-    model = DemoLLM(clock=lambda: 0.0, sleep=at_once)
+    model = DemoLLM(clock=lambda: 0.0, sleep=no_sleep)
     asked = Prompt(messages=(PromptMessage(role="user", text=prompt),))
     return "".join([item.text async for item in model.stream(asked) if isinstance(item, Delta)])
 
@@ -90,11 +90,11 @@ def broken(whole: str, viewers: list[Viewer], log: list[bytes], stored: Stored) 
     for viewer in viewers:
         other = log or max((each.frames for each in viewers), key=len)
         if viewer.frames != other and viewer.frames != other[: len(viewer.frames)]:
-            found.append("two saw different bytes at the same offset")
+            found.append("two viewers saw different bytes at the same offset")
         elif log and len(viewer.frames) != len(log) and not viewer.stored:
             found.append(f"a viewer saw {len(viewer.frames)} events of {len(log)}")
     if stored.outcomes != ["completed"]:
-        found.append(f"its streams have ended as {stored.outcomes}")
+        found.append(f"its streams ended as {stored.outcomes}")
     if [status for _, status in stored.replies] != ["complete"]:
         found.append(f"its replies are {[status for _, status in stored.replies]}")
     found += [

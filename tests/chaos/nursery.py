@@ -22,15 +22,15 @@ def main() -> None:
     environment.REFLEX_SKIP_COMPILE.set(True)
     prerequisites.get_app()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: nothing here waits for children
-    born: list[int] = []
-    _tell("ready")
+    children: list[int] = []
+    _reply("ready")
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
             _serve(int(line))
-        born.append(child)
-        _tell(str(child))
-    for child in born:
+        children.append(child)
+        _reply(str(child))
+    for child in children:
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
 
@@ -49,7 +49,7 @@ def _leave_the_pipes() -> None:
     os.dup2(2, 1)
 
 
-def _tell(line: str) -> None:
+def _reply(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

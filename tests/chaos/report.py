@@ -13,7 +13,7 @@ _BOUNDS = (0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0)
 _BAR = 40  # characters
 
 
-def tell(report: Report, witness: Witness, *, seed: int) -> str:
+def as_text(report: Report, witness: Witness, *, seed: int) -> str:
     """Return the whole report for the terminal."""
     lines = [
         f"seed {seed}: {report.complete} of {report.turns} answers complete and byte-exact, "
@@ -21,7 +21,7 @@ def tell(report: Report, witness: Witness, *, seed: int) -> str:
         f"{report.takeovers} takeovers · {witness.appends} appends seen by Redis, "
         f"{len(witness.fenced)} of them by a fenced producer · {report.logs} logs read to the end",
         "",
-        "How long the viewer who waited longest was without new text, in seconds:",
+        "Longest time that any viewer was without new text, in seconds:",
         f"{'fault':<10}{'count':>6}{'p50':>7}{'p99':>7}{'max':>7}",
     ]
     for kind, meaning in KINDS.items():
@@ -29,11 +29,11 @@ def tell(report: Report, witness: Witness, *, seed: int) -> str:
             p50, p99, most = (percentile(found, share) / 1000 for share in (0.5, 0.99, 1.0))
             lines.append(f"{kind:<10}{len(found):>6}{p50:>7.2f}{p99:>7.2f}{most:>7.2f}  {meaning}")
     lines += ["", *_bars(_all(report))]
-    lines += ["", *(f"BROKEN {law}" for law in report.broken)] if report.broken else []
+    lines += ["", *(f"BROKEN: {law}" for law in report.broken)] if report.broken else []
     return "\n".join(lines)
 
 
-def draw(report: Report, *, seed: int) -> str:
+def as_svg(report: Report, *, seed: int) -> str:
     """Draw the recovery times as an SVG histogram."""
     groups = _histogram(_all(report))
     most = max((count for _, count in groups), default=1)

@@ -78,12 +78,12 @@ class Run:
             for _ in range(lanes):
                 group.start_soon(self._lane, waiting, begun + limit)
         if running := await to_thread.run_sync(laws.open_streams, self._stage.folder):
-            self.report.broken.append(f"{running} streams are open for ever")
+            self.report.broken.append(f"{running} streams were never closed")
         self.report.seconds = time.monotonic() - begun
 
-    async def _lane(self, waiting: Iterator[Turn], last_call: float) -> None:
+    async def _lane(self, waiting: Iterator[Turn], deadline: float) -> None:
         for turn in waiting:
-            if time.monotonic() > last_call:
+            if time.monotonic() > deadline:
                 return
             self.report.turns += 1
             broken = await self._turn(turn)
@@ -95,22 +95,22 @@ class Run:
     async def _turn(self, turn: Turn) -> list[str]:
         chat, whole = uuid4().hex, await laws.whole_answer(turn.prompt)
         apis = self._stage.apis
-        places = [turn.asks, (turn.asks + 1) % len(apis)]
+        places = [turn.first_server, (turn.first_server + 1) % len(apis)]
         viewers = [Viewer(self._http, *apis[at:], *apis[:at], chat=chat) for at in places]
-        asking, looking = viewers
+        asker, follower = viewers
         try:
             with anyio.fail_after(TURN_TIMEOUT):
                 async with anyio.create_task_group() as group:
-                    self._viewers.add(asking)
-                    group.start_soon(asking.ask, turn.prompt)
-                    await asking.reached(1)
-                    self._viewers.add(looking)
-                    group.start_soon(looking.look_on)
-                    await asking.reached(int(turn.fault.share * len(whole)))
+                    self._viewers.add(asker)
+                    group.start_soon(asker.ask, turn.prompt)
+                    await asker.reached(1)
+                    self._viewers.add(follower)
+                    group.start_soon(follower.follow)
+                    await asker.reached(int(turn.fault.share * len(whole)))
                     await self._strike(turn.fault)
         except TimeoutError:
             got = [f"{len(viewer.text)} of {len(whole)}" for viewer in viewers]
-            return [f"no end after {TURN_TIMEOUT} s; characters seen: {got}"]
+            return [f"did not end within {TURN_TIMEOUT} s; characters seen: {got}"]
         finally:
             self._viewers.difference_update(viewers)
         return await self._judge(chat, whole, viewers)
@@ -170,5 +170,5 @@ async def run(
     report = running.report
     report.broken += stage.broken
     report.broken += [f"written by a fenced producer: {each}" for each in witness.fenced]
-    report.broken += [f"written twice, differently: {each}" for each in witness.rewritten]
+    report.broken += [f"offset rewritten with other bytes: {each}" for each in witness.rewritten]
     return report

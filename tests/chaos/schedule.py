@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from random import Random
 
 KINDS = {
-    "kill": "a server ends without warning (SIGKILL)",
-    "terminate": "a server is told to end (SIGTERM), and started again",
-    "freeze": "a server stands still (SIGSTOP), and goes on after its streams were taken over",
+    "kill": "a server is killed without warning (SIGKILL)",
+    "terminate": "a server is told to stop (SIGTERM), then restarted",
+    "freeze": "a server is frozen (SIGSTOP), and resumes after its streams were taken over",
     "cut": "all connections through one proxy are reset",
-    "deafen": "what a server sends on its streams is lost, and its connections stay",
-    "empty": "Redis crashes and comes back with nothing in it",
-    "rewind": "Redis crashes and comes back with what it had some moments before",
-    "flush": "Redis forgets everything, and its connections stay (FLUSHALL)",
-    "pause": "Redis stands still",
-    "unplug": "Redis resets every connection to it",
-    "lock": "the database takes no writes, for longer than a server waits for its turn",
+    "swallow": "what a server sends on its streams is lost, while its connections stay open",
+    "empty": "Redis crashes and comes back empty",
+    "rewind": "Redis crashes and comes back with an older copy of its data",
+    "flush": "Redis forgets everything (FLUSHALL), while its connections stay open",
+    "pause": "Redis is frozen",
+    "unplug": "every connection to Redis is reset",
+    "lock": "the database accepts no writes, for longer than a server waits for its turn",
 }
 
 # Seconds. A server stays frozen long enough for its streams to be taken over.
@@ -47,16 +47,16 @@ class Turn:
     """A prompt, and the fault that its answer triggers.
 
     Attributes:
-        asks: The number of the server that is asked first; the second viewer starts at the next.
+        first_server: The number of the server asked first; the second viewer starts at the next.
     """
 
     number: int
     prompt: str
-    asks: int
+    first_server: int
     fault: Fault
 
 
-def draw(
+def draw_schedule(
     seed: int, *, turns: int, servers: int, kinds: Sequence[str], seconds: tuple[float, float]
 ) -> tuple[Turn, ...]:
     """Draw the turns of a run; the same arguments give the same turns.
@@ -75,7 +75,7 @@ def draw(
         Turn(
             number=number,
             prompt=_prompt(random, seconds=random.uniform(*seconds)),
-            asks=random.randrange(servers),
+            first_server=random.randrange(servers),
             fault=Fault(
                 kind=kind,
                 server=random.randrange(servers),

@@ -59,7 +59,7 @@ class Stage:
             "terminate": self._terminate,
             "freeze": self._freeze,
             "cut": self._cut,
-            "deafen": self._deafen,
+            "swallow": self._swallow,
             "empty": self._empty,
             "rewind": self._rewind,
             "flush": self._flush,
@@ -89,7 +89,7 @@ class Stage:
         await self.all_up()  # so that at least one server is always alive
         server = self._servers[fault.server]
         if not await to_thread.run_sync(server.end, number):
-            self.broken.append(f"a server did not end at {number.name}")
+            self.broken.append(f"a server did not stop on {number.name}")
         await to_thread.run_sync(server.launch)
 
     async def _freeze(self, fault: Fault) -> None:
@@ -104,7 +104,7 @@ class Stage:
     async def _cut(self, fault: Fault) -> None:
         self._proxies[fault.server].cut_all()
 
-    async def _deafen(self, fault: Fault) -> None:
+    async def _swallow(self, fault: Fault) -> None:
         self._proxies[fault.server].swallow_streams()
 
     async def _empty(self, _fault: Fault) -> None:
@@ -159,12 +159,12 @@ async def staged(folder: Path, *, servers: int) -> AsyncGenerator[Stage]:
         redis = stack.enter_context(running_redis())
         settings = {**_SETTINGS, "REDIS_URL": redis.url}
         parent = await to_thread.run_sync(stack.enter_context, nursery(settings, folder=folder))
-        company = [Server(parent) for _ in range(servers)]
+        all_servers = [Server(parent) for _ in range(servers)]
         proxies = [
-            await stack.enter_async_context(TcpProxy(port=server.port)) for server in company
+            await stack.enter_async_context(TcpProxy(port=server.port)) for server in all_servers
         ]
-        stage = Stage(folder, redis, company, proxies)
-        for server in company:
+        stage = Stage(folder, redis, all_servers, proxies)
+        for server in all_servers:
             server.launch()
         await stage.all_up()
         yield stage

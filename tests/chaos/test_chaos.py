@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import laws
-from tests.chaos.report import draw, tell
+from tests.chaos.report import as_svg, as_text
 from tests.chaos.run import run
-from tests.chaos.schedule import draw as draw_schedule
+from tests.chaos.schedule import draw_schedule
 from tests.chaos.stage import staged
 from tests.chaos.witness import Witness, watching
 
-_KINDS = ("kill", "terminate", "cut", "deafen", "empty", "rewind", "flush", "unplug", "lock")
+_KINDS = ("kill", "terminate", "cut", "swallow", "empty", "rewind", "flush", "unplug", "lock")
 """Most faults that last are left to the long run."""
 
 
@@ -32,8 +32,8 @@ async def test_nothing_is_lost_whatever_breaks(tmp_path: Path) -> None:
     assert report.complete == len(ended) == 9
     assert sorted(report.faults) == sorted(_KINDS)
     assert witness.appends
-    assert "9 of 9 answers complete" in tell(report, witness, seed=7)
-    assert draw(report, seed=7).startswith("<svg")
+    assert "9 of 9 answers complete" in as_text(report, witness, seed=7)
+    assert as_svg(report, seed=7).startswith("<svg")
 
 
 def test_the_same_seed_is_the_same_schedule() -> None:

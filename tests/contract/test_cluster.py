@@ -15,6 +15,7 @@ from chat_app.streams import frame
 from chat_app.streams.log import StreamLog, open_log
 from chat_app.streams.model import Outcome, StreamId
 from tests.contract.conftest import OPTIONS
+from tests.support.reading import everything
 from tests.support.redis_cluster import RedisCluster
 
 # While a node is away redis-py drops connections without closing them; the collector closes them.
@@ -58,11 +59,6 @@ async def write(log: StreamLog, stream_id: StreamId, halfway: asyncio.Event) -> 
     await producer.close(Outcome(kind="completed"))
 
 
-async def read(log: StreamLog, stream_id: StreamId) -> bytes:
-    follower = await log.follow(stream_id)
-    return b"".join([batch.data async for batch in follower])
-
-
 def text(data: bytes) -> str:
     frames = frame.split(data)
     assert [frame.offset_of(piece) for piece in frames] == list(range(1, len(frames) + 1))
@@ -82,7 +78,7 @@ async def test_the_streams_of_all_nodes_ride_through_the_restart_of_one_node(
         async with asyncio.TaskGroup() as tasks:
             for stream_id in ids:
                 tasks.create_task(write(here, stream_id, halfway))
-            readers = [tasks.create_task(read(elsewhere, stream_id)) for stream_id in ids]
+            readers = [tasks.create_task(everything(elsewhere, stream_id)) for stream_id in ids]
             for stream_id in ids:
                 follower = await elsewhere.follow(stream_id)
                 while follower.cursor < 10:
@@ -95,7 +91,7 @@ async def test_the_streams_of_all_nodes_ride_through_the_restart_of_one_node(
     assert all(held), "the streams are not on every node"
     whole = "".join(f"{word} " for word in range(20))
     assert {text(reader.result()) for reader in readers} == {whole}
-    late = [await read(elsewhere, stream_id) for stream_id in ids]
+    late = [await everything(elsewhere, stream_id) for stream_id in ids]
     assert late == [reader.result() for reader in readers]
 
 

@@ -14,6 +14,7 @@ from chat_app.streams import frame
 from chat_app.streams.appender import Appender
 from chat_app.streams.log import StreamLog
 from chat_app.streams.model import Outcome, StreamId
+from tests.support.reading import everything
 
 pytestmark = pytest.mark.anyio
 
@@ -109,11 +110,6 @@ async def say(producer: Appender, *words: str) -> None:
         await producer.wait_flushed()
 
 
-async def whole(log: StreamLog, stream_id: StreamId) -> bytes:
-    follower = await log.follow(stream_id)
-    return b"".join([batch.data async for batch in follower])
-
-
 async def test_durable_events_are_sent_and_then_the_end_marker(
     log: StreamLog, stream_id: StreamId, producer: Appender, viewing: Viewing
 ) -> None:
@@ -121,7 +117,7 @@ async def test_durable_events_are_sent_and_then_the_end_marker(
     await producer.close(COMPLETED)
     await viewing.done()
 
-    assert viewing.server.body == await whole(log, stream_id) + frame.DONE
+    assert viewing.server.body == await everything(log, stream_id) + frame.DONE
     assert viewing.server.ended
 
 
@@ -141,7 +137,7 @@ async def test_a_viewer_that_is_held_back_gets_the_rest_in_order_and_slows_nobod
 
     for each in (viewing, quick):
         await each.done()
-        assert each.server.body == await whole(log, stream_id) + frame.DONE
+        assert each.server.body == await everything(log, stream_id) + frame.DONE
 
 
 async def test_a_viewer_held_back_again_and_again_gets_every_event_once(
@@ -155,7 +151,7 @@ async def test_a_viewer_held_back_again_and_again_gets_every_event_once(
     await producer.close(COMPLETED)
     await viewing.done()
 
-    assert viewing.server.body == await whole(log, stream_id) + frame.DONE
+    assert viewing.server.body == await everything(log, stream_id) + frame.DONE
 
 
 async def test_a_viewer_whose_connection_fails_harms_only_itself(
@@ -172,7 +168,7 @@ async def test_a_viewer_whose_connection_fails_harms_only_itself(
     await producer.close(COMPLETED)
     await other.done()
 
-    assert other.server.body == await whole(log, stream_id) + frame.DONE
+    assert other.server.body == await everything(log, stream_id) + frame.DONE
 
 
 async def test_a_viewer_that_leaves_ends_its_response_and_its_tasks(
@@ -215,7 +211,7 @@ async def test_a_silent_stream_is_kept_alive_by_comments(
     await viewing.done()
 
     assert viewing.server.body.replace(frame.HEARTBEAT, b"") == (
-        await whole(log, stream_id) + frame.DONE
+        await everything(log, stream_id) + frame.DONE
     )
 
 

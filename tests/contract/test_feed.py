@@ -9,18 +9,14 @@ import pytest
 import redis.asyncio as redis
 
 from chat_app.streams.follower import Follower
-from chat_app.streams.log import LogOptions, StreamLog, open_log
+from chat_app.streams.log import LogOptions, open_log
 from chat_app.streams.model import Outcome, StreamId
+from tests.support.reading import everything
 from tests.support.redis_server import running_redis
 
 pytestmark = pytest.mark.anyio
 OPTIONS = LogOptions(timeout=timedelta(seconds=2), pulse=timedelta(milliseconds=50))
 COMPLETED = Outcome(kind="completed")
-
-
-async def everything(log: StreamLog, stream_id: StreamId) -> bytes:
-    follower = await log.follow(stream_id)
-    return b"".join([batch.data async for batch in follower])
 
 
 async def test_a_process_that_follows_a_stream_before_opening_it_does_not_push_to_itself() -> None:

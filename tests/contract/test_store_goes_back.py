@@ -1,7 +1,7 @@
 """A store that has less than viewers have seen, or nothing: what they saw is never taken back."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import anyio
@@ -17,7 +17,7 @@ from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.streams.model import Batch, Outcome, StreamId
 from chat_app.streams.tail import Tail
 from tests.contract.conftest import Processes
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -31,13 +31,6 @@ QUIET = LogOptions(pulse=timedelta(hours=1))
 WATCHFUL = LogOptions(timeout=timedelta(milliseconds=400), pulse=timedelta(milliseconds=50))
 PATIENCE = 3 * WATCHFUL.timeout.total_seconds()
 """Seconds that viewers wait for a stream that the store has lost."""
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis that the test may break."""
-    with running_redis() as server:
-        yield server
 
 
 @pytest.fixture

@@ -12,18 +12,12 @@ from chat_app.streams.appender import Appender
 from chat_app.streams.log import StreamLog
 from chat_app.streams.model import Outcome, StreamId
 from tests.contract.conftest import Processes
+from tests.support.reading import everything
 
 pytestmark = pytest.mark.anyio
 
 COMPLETED = Outcome(kind="completed")
 TOO_LONG = 10
-
-
-async def everything(log: StreamLog, stream_id: StreamId, *, after: int = 0) -> bytes:
-    """Return all that a consumer gets from `after` to the end of the stream."""
-    with anyio.fail_after(TOO_LONG):
-        follower = await log.follow(stream_id, after=after)
-        return b"".join([batch.data async for batch in follower])
 
 
 async def written(log: StreamLog, stream_id: StreamId, words: int) -> Appender:

@@ -19,6 +19,7 @@ from chat_app.streams import frame
 from chat_app.streams.appender import Appender
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.streams.model import Outcome, StreamId
+from tests.support.reading import everything
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 
@@ -52,11 +53,6 @@ async def world(redis_server: RedisServer, redis_url: str) -> AsyncGenerator[Wor
         urls = [*(f"redis://127.0.0.1:{proxy.port}/0" for proxy in proxies), redis_url]
         a, b, c = [await stack.enter_async_context(open_log(url, OPTIONS)) for url in urls]
         yield World(a=a, b=b, c=c, to_a=proxies[0], to_b=proxies[1])
-
-
-async def everything(log: StreamLog, stream_id: StreamId) -> bytes:
-    follower = await log.follow(stream_id)
-    return b"".join([batch.data async for batch in follower])
 
 
 async def say(producer: Appender, *words: str) -> None:
@@ -105,7 +101,7 @@ async def test_the_last_appends_of_a_killed_producer_are_seen_once(
     new = await world.b.open(stream_id, token=2)
     await say(new, "n ")
     world.to_a.cut_all()
-    world.to_a.go_on()
+    world.to_a.release()
 
     with anyio.fail_after(TOO_LONG), pytest.raises(Fenced):
         await old.wait_flushed()
@@ -125,7 +121,7 @@ async def test_pushes_that_come_after_the_takeover_change_nothing(
     await say(old, "o2 ", "o3 ")
     opening = asyncio.create_task(world.b.open(stream_id, token=2))
     await anyio.lowlevel.checkpoint()
-    world.to_b.go_on()
+    world.to_b.release()
     with anyio.fail_after(TOO_LONG):
         new = await opening
 
@@ -147,7 +143,7 @@ async def test_a_frozen_process_that_wakes_up_shows_what_was_written_without_it(
     new = await world.b.open(stream_id, token=2)
     await say(new, *(f"m{number} " for number in range(50)))
     old.append_text("never ", part_id="1")
-    world.to_a.go_on()
+    world.to_a.release()
 
     with anyio.fail_after(TOO_LONG), pytest.raises(Fenced):
         await old.close(COMPLETED)

@@ -9,7 +9,7 @@ window.WebSocket = class extends WebSocket {
     super.onmessage = (said) => (window.held ? window.held.push([hear, said]) : hear(said));
   }
 };
-window.letGo = () => {
+window.deliverHeld = () => {
   const all = window.held;
   window.held = null;
   all.forEach(([hear, said]) => hear(said));
@@ -18,7 +18,7 @@ window.letGo = () => {
 
 
 class Held:
-    """Holds back messages to the page's State; `letGo()` in the page delivers them in order.
+    """Holds back messages to the page's State; `deliverHeld()` in the page delivers them in order.
 
     It takes effect with the next load of the page, and each load starts with nothing held back.
     """

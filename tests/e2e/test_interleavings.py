@@ -174,7 +174,7 @@ def test_stop_stops_the_answer_that_is_seen(
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Here")
 
     chat.page.get_by_test_id("stop").click()
-    chat.page.evaluate("letGo()")
+    chat.page.evaluate("deliverHeld()")
 
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("There")
     expect(chat.page.locator(f"[data-chat='{here}']").get_by_test_id("answering")).to_have_count(0)
@@ -253,7 +253,7 @@ def test_a_draft_changed_while_the_server_was_silent_moves_to_the_new_chat(
     expect(chat.prompt).to_have_value("Where do we go")
     chat.prompt.fill("Where do we go now?")
 
-    chat.page.evaluate("letGo()")
+    chat.page.evaluate("deliverHeld()")
 
     chat.page.wait_for_url(CHAT_URL)
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Where do we go")
@@ -359,7 +359,7 @@ def test_a_late_message_about_another_chat_does_not_send_a_waiting_prompt(
 
     chat.page.evaluate("ofThere.forEach(([hear, said]) => hear(said))")
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("There")
-    chat.page.evaluate("letGo()")
+    chat.page.evaluate("deliverHeld()")
 
     expect(chat.page.get_by_test_id("prompt-message")).to_have_text("Here")
     expect(chat.page.get_by_test_id("waits")).to_be_visible()

@@ -70,7 +70,7 @@ def test_a_prompt_is_shown_at_once_and_nothing_moves_when_the_server_has_it(
         expect(page.get_by_test_id("greeting")).to_be_hidden()
         expect(page.get_by_test_id("sending")).to_have_css("opacity", "1")
         place = place_of(page, "sent-prompt")
-        proxy.go_on()
+        proxy.release()
 
         expect(page.get_by_test_id("prompt-message").last).to_have_text(text)
         expect(sent).to_have_count(0)
@@ -110,7 +110,7 @@ def test_an_edited_prompt_is_shown_at_once(
     expect(page.get_by_test_id("sent-prompt")).to_have_text("Capital of Italy?")
     expect(page.get_by_test_id("edit-box")).to_be_hidden()
     expect(chat.answer).to_be_hidden()
-    proxy.go_on()
+    proxy.release()
     chat.reads("Rome.")
     expect(page.get_by_test_id("prompt-message")).to_have_text("Capital of Italy?")
 
@@ -133,7 +133,7 @@ def test_a_prompt_that_nobody_answers_goes_back_to_its_writer_and_stays_one_mess
     expect(page.get_by_text("The server did not respond.")).to_be_visible()
     expect(page.get_by_test_id("sent-prompt")).to_have_count(0)
     chat.prompt.press("Enter")
-    proxy.go_on()
+    proxy.release()
     chat.has_status("done")
     expect(page.get_by_test_id("prompt-message")).to_have_text("Anybody?")
     expect(chat.prompt).to_have_value("")
@@ -155,7 +155,7 @@ def test_a_click_on_regenerate_is_acknowledged_at_once(
 
     expect(anew).to_have_attribute("aria-busy", "true")
     expect(anew).to_be_disabled()
-    proxy.go_on()
+    proxy.release()
     chat.reads("It is Paris.")
     chat.has_status("done")
     expect(anew).to_be_enabled()
@@ -180,7 +180,7 @@ def test_an_answer_can_be_stopped_after_one_in_another_chat_was_stopped(
 
     page.get_by_test_id("stop").click()
     page.locator(f"[data-chat='{first}']").click()
-    proxy.go_on()
+    proxy.release()
 
     expect(page.get_by_test_id("prompt-message")).to_have_text("First")
     page.get_by_test_id("stop").click()

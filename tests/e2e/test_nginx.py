@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.support.app_server import AppServer, running
-from tests.support.nginx import nginx_before
+from tests.support.nginx import nginx_in_front_of
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
@@ -37,12 +37,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @contextmanager
 def behind_nginx(
-    browser: Browser, server: AppServer, *, instead: Mapping[str, str] | None = None
+    browser: Browser, server: AppServer, *, replacements: Mapping[str, str] | None = None
 ) -> Iterator[ChatPage]:
     """Open a tab that reaches the application through nginx."""
     address = server.settings["REFLEX_API_URL"]
     listen = int(address.rpartition(":")[2])
-    with nginx_before(server.port, listen=listen, instead=instead):
+    with nginx_in_front_of(server.port, listen=listen, replacements=replacements):
         context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 800})
         chat = ChatPage(context.new_page(), database=Path(server.folder) / "chat.db")
         chat.open()
@@ -73,7 +73,7 @@ def test_an_answer_is_seen_to_grow_over_a_reload_and_is_whole(
 def test_an_answer_is_seen_to_grow_where_streams_are_held_back(
     browser: Browser, server: AppServer
 ) -> None:
-    with behind_nginx(browser, server, instead=HOLDING_STREAMS_BACK) as chat:
+    with behind_nginx(browser, server, replacements=HOLDING_STREAMS_BACK) as chat:
         # So slow that the page starts to poll after ten seconds, before nginx's buffer is full.
         chat.send("/demo tokens=150 rate=10 words=1")
 

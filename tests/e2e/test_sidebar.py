@@ -21,10 +21,10 @@ NEWS = 10_000  # ms; the page looks for changes every few seconds
 GO = pytest.mark.parametrize(
     "go",
     [
-        pytest.param("link.click(); letGo()", id="on the way"),
+        pytest.param("link.click(); deliverHeld()", id="on the way"),
         pytest.param(
             "const push = history.pushState;"
-            "history.pushState = (...to) => { push.apply(history, to); letGo() };"
+            "history.pushState = (...to) => { push.apply(history, to); deliverHeld() };"
             "link.click()",
             id="with the address changed",
         ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -15,7 +16,7 @@ from chat_app.identity.identity import Identity
 from chat_app.identity.sessions import Sessions
 from tests.support.caller import Caller, Visit
 from tests.support.databases import PostgresServer, postgres_server
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -96,10 +97,12 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def own_redis() -> Generator[RedisServer]:
-    """A Redis that the test may break."""
-    with running_redis() as server:
+def absent_redis() -> Generator[RedisServer]:
+    """A Redis that has an address but does not run yet."""
+    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
+        server = RedisServer(folder=Path(folder))
         yield server
+        server.close()
 
 
 @pytest.fixture

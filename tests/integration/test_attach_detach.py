@@ -10,7 +10,7 @@ import gc
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from chat_app.config import Settings
 from chat_app.streams import frame
 from tests.support.http_server import serving
 from tests.support.in_process_api import Caller, in_process_api, prompt, visitor
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -75,7 +75,7 @@ def work(task: asyncio.Task[Any]) -> str:
     return "" if name == "Event.wait" else name
 
 
-class Place:
+class Servers:
     """Servers of one chat application, all in this process."""
 
     def __init__(self, ports: list[int], caller: Caller, store: redis.Redis | None) -> None:
@@ -133,14 +133,8 @@ class Place:
         await writer.wait_closed()
 
 
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    with running_redis() as server:
-        yield server
-
-
 @pytest.fixture(params=["memory", "redis"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Place]:
+async def servers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Servers]:
     database = f"sqlite:///{tmp_path / 'chat.db'}"
     async with AsyncExitStack() as stack:
         url, store, count = "memory://", None, 1
@@ -151,25 +145,25 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
         settings = Settings(redis_url=url, database_url=database, max_requests_per_minute=0)
         apps = [await stack.enter_async_context(in_process_api(settings)) for _ in range(count)]
         ports = [await stack.enter_async_context(serving(app)) for app in apps]
-        yield Place(ports, await visitor(apps[0]), store)
+        yield Servers(ports, await visitor(apps[0]), store)
 
 
-async def test_a_thousand_viewers_come_and_go_and_nothing_is_left(place: Place) -> None:
+async def test_a_thousand_viewers_come_and_go_and_nothing_is_left(servers: Servers) -> None:
     random = Random(SEED)
-    asked = await place.caller.ask("POST", "/api/chat?wait=5", prompt(MUCH))
+    asked = await servers.caller.ask("POST", "/api/chat?wait=5", prompt(MUCH))
     tail = frame.offset_of(frame.split(asked.body)[-1])
-    empty = await place.census()
-    await attach(place, random, tail=tail, viewers=AT_ONCE)  # creates what is created only once
-    before = await place.back_to(empty, "tasks", "channels", "pushes")
+    empty = await servers.census()
+    await attach(servers, random, tail=tail, viewers=AT_ONCE)  # creates what is created only once
+    before = await servers.back_to(empty, "tasks", "channels", "pushes")
 
-    await attach(place, random, tail=tail, viewers=VIEWERS)
+    await attach(servers, random, tail=tail, viewers=VIEWERS)
 
     kinds = ("tasks", "channels", "pushes", "keys", "sockets", "connections")
-    await place.back_to(before, *kinds)
+    await servers.back_to(before, *kinds)
 
 
-async def attach(place: Place, random: Random, *, tail: int, viewers: int) -> None:
+async def attach(servers: Servers, random: Random, *, tail: int, viewers: int) -> None:
     for _ in range(viewers // AT_ONCE):
         async with asyncio.TaskGroup() as crowd:
             for _ in range(AT_ONCE):
-                crowd.create_task(place.attach(random, tail=tail))
+                crowd.create_task(servers.attach(random, tail=tail))

@@ -1,10 +1,8 @@
 """Settings become an application, and a shutdown keeps the answers in progress."""
 
 import logging
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import anyio
 import pytest
@@ -32,15 +30,6 @@ CHAT = ChatId("holiday")
 @pytest.fixture
 def database_kind() -> str:
     return "sqlite"
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis that has an address but does not run yet."""
-    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
-        server = RedisServer(folder=Path(folder))
-        yield server
-        server.close()
 
 
 @pytest.fixture
@@ -144,11 +133,11 @@ async def test_an_answer_outlives_the_process_that_began_it(
 
 
 async def test_a_store_that_is_away_does_not_prevent_the_start(
-    own_redis: RedisServer, database_url: str
+    absent_redis: RedisServer, database_url: str
 ) -> None:
     settings = Settings(
         database_url=database_url,
-        redis_url=own_redis.url,
+        redis_url=absent_redis.url,
         store_timeout=timedelta(seconds=1),
     )
     async with open_services(settings) as opened:
@@ -156,14 +145,14 @@ async def test_a_store_that_is_away_does_not_prevent_the_start(
         with anyio.fail_after(TOO_LONG), pytest.raises(LogUnavailable):
             await asked(opened, alice, "/demo tokens=3 rate=0 words=1")
 
-        await anyio.to_thread.run_sync(own_redis.start)
+        await anyio.to_thread.run_sync(absent_redis.start)
 
         with anyio.fail_after(TOO_LONG):
-            turn = await patiently(opened, alice)
+            turn = await send_until_accepted(opened, alice)
         assert await seen(opened, alice, turn) == "w1 w2 w3 "
 
 
-async def patiently(opened: Services, owner: Identity) -> Turn:
+async def send_until_accepted(opened: Services, owner: Identity) -> Turn:
     """Send a prompt until it is accepted, once the store is back; return the turn."""
     while True:
         try:

@@ -54,14 +54,14 @@ class Talk:
         )
         return begun.stream.id
 
-    async def again(self, message_id: MessageId | None = None) -> StreamId:
+    async def regenerate(self, message_id: MessageId | None = None) -> StreamId:
         """Regenerate a reply."""
         begun = await self._chats.regenerate(
             self._owner, CHAT, message_id=message_id, model="other"
         )
         return begun.stream.id
 
-    async def go_on(self, message_id: MessageId | None = None) -> StreamId:
+    async def continue_reply(self, message_id: MessageId | None = None) -> StreamId:
         """Continue a reply."""
         begun = await self._chats.continue_reply(
             self._owner, CHAT, message_id=message_id, model="other"
@@ -184,7 +184,7 @@ async def test_another_reply_stands_beside_the_one_before(
 ) -> None:
     first = await talk.end(await talk.ask(FIRST), "one")
 
-    stream_id = await talk.again({"the reply": first, "the prompt": FIRST}.get(named))
+    stream_id = await talk.regenerate({"the reply": first, "the prompt": FIRST}.get(named))
 
     assert await talk.path() == await talk.history(stream_id) == [FIRST]
     under_way = await chats.newest_stream(alice, CHAT)
@@ -200,7 +200,7 @@ async def test_a_regeneration_in_mid_chat_is_not_given_the_later_messages(talk: 
     first = await talk.end(await talk.ask(FIRST), "one")
     await talk.end(await talk.ask(SECOND), "two")
 
-    stream_id = await talk.again(first)
+    stream_id = await talk.regenerate(first)
 
     assert await talk.history(stream_id) == [FIRST]
     await talk.end(stream_id, "another")
@@ -210,7 +210,7 @@ async def test_a_regeneration_in_mid_chat_is_not_given_the_later_messages(talk: 
 async def test_another_reply_that_fails_without_a_word_leaves_the_one_before(talk: Talk) -> None:
     await talk.end(await talk.ask(FIRST), "one")
 
-    await talk.end(await talk.again(), "", "failed")
+    await talk.end(await talk.regenerate(), "", "failed")
 
     assert await talk.path() == [FIRST, "one"]
 
@@ -218,7 +218,7 @@ async def test_another_reply_that_fails_without_a_word_leaves_the_one_before(tal
 async def test_a_reply_that_failed_without_a_word_can_be_regenerated_by_its_id(talk: Talk) -> None:
     failed = await talk.end(await talk.ask(FIRST), "", "failed")
 
-    await talk.end(await talk.again(failed), "one")
+    await talk.end(await talk.regenerate(failed), "one")
 
     assert await talk.path() == [FIRST, "one"]
 
@@ -227,7 +227,7 @@ async def test_regenerating_again_while_the_reply_is_being_made_is_the_same_stre
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     first = await talk.end(await talk.ask(FIRST), "one")
-    open_stream = await talk.again(first)
+    open_stream = await talk.regenerate(first)
 
     for message_id in (first, FIRST, None):
         begun = await chats.regenerate(alice, CHAT, message_id=message_id, model="demo")
@@ -244,8 +244,8 @@ async def test_nothing_else_can_begin_while_a_stream_is_open(
     for attempt in (
         talk.ask(THIRD),
         talk.ask(THIRD, edited_id=FIRST),
-        talk.again(stopped),
-        talk.go_on(stopped),
+        talk.regenerate(stopped),
+        talk.continue_reply(stopped),
         chats.activate(alice, CHAT, message_id=FIRST),
     ):
         with pytest.raises(TurnInProgress) as refused:
@@ -262,9 +262,9 @@ async def test_a_missing_message_can_be_neither_regenerated_nor_continued(
     await talk.end(await talk.ask(FIRST), "one")
 
     with pytest.raises(InvalidRequest):
-        await talk.again(MessageId(wrong))
+        await talk.regenerate(MessageId(wrong))
     with pytest.raises(InvalidRequest):
-        await talk.go_on(MessageId(wrong))
+        await talk.continue_reply(MessageId(wrong))
 
 
 # Continuing a reply
@@ -280,7 +280,7 @@ async def test_a_reply_that_ended_too_early_goes_on_as_the_same_message(
 ) -> None:
     reply = await talk.end(await talk.ask(FIRST), "To the ", outcome, note="kept")
 
-    stream_id = await talk.go_on(reply)
+    stream_id = await talk.continue_reply(reply)
 
     message = (await chats.read_chat(alice, CHAT)).active_path[-1]
     assert (message.id, message.text, message.status) == (reply, "To the ", "unfinished")
@@ -297,19 +297,19 @@ async def test_a_reply_that_is_being_continued_is_one_stream(
     talk: Talk, chats: ChatRepository, alice: Identity
 ) -> None:
     reply = await talk.end(await talk.ask(FIRST), "To the ", "stopped")
-    open_stream = await talk.go_on()
+    open_stream = await talk.continue_reply()
 
     for message_id in (reply, None):
         begun = await chats.continue_reply(alice, CHAT, message_id=message_id, model="demo")
         assert (begun.stream.id, begun.created) == (open_stream, False)
     with pytest.raises(TurnInProgress):
-        await talk.again(reply)
+        await talk.regenerate(reply)
 
 
 async def test_a_reply_that_was_too_long_goes_on(talk: Talk) -> None:
     await talk.end(await talk.ask(FIRST), "To the ", finish_reason="length")
 
-    await talk.end(await talk.go_on(), "To the sea.", finish_reason="stop")
+    await talk.end(await talk.continue_reply(), "To the sea.", finish_reason="stop")
 
     assert await talk.path() == [FIRST, "To the sea."]
 
@@ -323,7 +323,7 @@ async def test_a_reply_that_is_complete_or_no_longer_last_cannot_be_continued(
 
     for reply in (stopped, complete):
         with pytest.raises(InvalidRequest):
-            await talk.go_on(reply)
+            await talk.continue_reply(reply)
 
     assert await chats.read_chat(alice, CHAT) == before
 
@@ -331,9 +331,9 @@ async def test_a_reply_that_is_complete_or_no_longer_last_cannot_be_continued(
 async def test_continuing_a_reply_that_has_no_text_regenerates_it(talk: Talk) -> None:
     failed = await talk.end(await talk.ask(FIRST), "", "failed")
 
-    stream_id = await talk.go_on(failed)
+    stream_id = await talk.continue_reply(failed)
 
-    assert await talk.go_on() == stream_id
+    assert await talk.continue_reply() == stream_id
     await talk.end(stream_id, "one")
     assert await talk.path() == [FIRST, "one"]
 
@@ -343,7 +343,7 @@ async def test_a_continued_reply_is_never_less_than_before(
     talk: Talk, streams: StreamRepository, alice: Identity, known: list[dict[str, str]]
 ) -> None:
     await talk.end(await talk.ask(FIRST), "To the ", "stopped")
-    stream_id = await talk.go_on()
+    stream_id = await talk.continue_reply()
     token = (await streams.claim(alice, stream_id)).fencing_token
 
     await streams.finish(alice, stream_id, fencing_token=token, parts=known, outcome="stopped")
@@ -379,7 +379,7 @@ async def test_a_continued_reply_with_only_its_checkpoint_left_keeps_its_parts(
     first = await talk.ask(FIRST)
     token = (await streams.claim(alice, first)).fencing_token
     await streams.finish(alice, first, fencing_token=token, parts=before, outcome="stopped")
-    stream_id = await talk.go_on()
+    stream_id = await talk.continue_reply()
     token = (await streams.claim(alice, stream_id)).fencing_token
     await streams.checkpoint(alice, stream_id, fencing_token=token, text=checkpoint, tail=3)
 
@@ -398,7 +398,7 @@ async def test_a_withdrawn_continuation_leaves_the_reply_as_it_was(
     await talk.end(await talk.ask(FIRST), "To the ", "stopped")
     before = await chats.read_chat(alice, CHAT)
 
-    assert await chats.withdraw_turn(alice, CHAT, await talk.go_on())
+    assert await chats.withdraw_turn(alice, CHAT, await talk.continue_reply())
 
     after = await chats.read_chat(alice, CHAT)
     assert (after.messages, after.active_path) == (before.messages, before.active_path)
@@ -411,7 +411,7 @@ async def test_a_withdrawn_prompt_leaves_the_branch_as_it_was(
     await talk.end(await talk.ask(SECOND), "two")
     before = await chats.read_chat(alice, CHAT)
 
-    for stream_id in (talk.ask(THIRD), talk.ask(THIRD, edited_id=SECOND), talk.again()):
+    for stream_id in (talk.ask(THIRD), talk.ask(THIRD, edited_id=SECOND), talk.regenerate()):
         assert await chats.withdraw_turn(alice, CHAT, await stream_id)
 
         after = await chats.read_chat(alice, CHAT)

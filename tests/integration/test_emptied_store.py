@@ -82,15 +82,15 @@ async def test_an_answer_that_has_ended_is_not_begun_again(
         await here.watch(stream_id, text="To ")
         await run_sync(own_redis.restart)
         model.say("the ")
-        await seen_again(here, stream_id, text="To the ")
+        await until_restored(here, stream_id, text="To the ")
         own_redis.pause()
         with anyio.fail_after(TOO_LONG):
             while "leases not renewed" not in caplog.text:
                 await anyio.lowlevel.checkpoint()
         own_redis.resume()
-        await known_to(own_redis)
+        await until_queued(own_redis)
         model.say("sea.", Finish())
-        await seen_again(here, stream_id, text="To the sea.")
+        await until_restored(here, stream_id, text="To the sea.")
         streams = StreamRepository(database)
         with anyio.fail_after(TOO_LONG):  # until the queue has redelivered the generation
             while await streams.is_newest_claim(alice, stream_id, fencing_token=1):
@@ -119,19 +119,19 @@ async def test_an_answer_in_progress_that_becomes_due_in_the_queue_is_not_begun_
         await here.watch(stream_id, text="To ")
         async with redis.Redis.from_url(own_redis.socket_url) as client:
             await client.flushall()
-            await known_to(own_redis)
+            await until_queued(own_redis)
             # As if this process had been too busy to postpone it.
             await client.zadd("generations:queue", {stream_id: 0})
             with anyio.fail_after(TOO_LONG):
                 while not await client.zscore("generations:queue", stream_id):
                     await anyio.lowlevel.checkpoint()
         model.say("the sea.", Finish())
-        await seen_again(here, stream_id, text="To the sea.")
+        await until_restored(here, stream_id, text="To the sea.")
 
     assert len(model.prompts) == 1
 
 
-async def known_to(own_redis: RedisServer) -> None:
+async def until_queued(own_redis: RedisServer) -> None:
     """Wait until the queue holds the generation again, in case this process dies."""
     async with redis.Redis.from_url(own_redis.socket_url) as client:
         with anyio.fail_after(TOO_LONG):
@@ -139,7 +139,7 @@ async def known_to(own_redis: RedisServer) -> None:
                 await anyio.lowlevel.checkpoint()
 
 
-async def seen_again(here: ServerProcess, stream_id: StreamId, *, text: str) -> None:
+async def until_restored(here: ServerProcess, stream_id: StreamId, *, text: str) -> None:
     """Wait until the stream, which the store has lost at first, holds `text`."""
     with anyio.fail_after(TOO_LONG):
         while True:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support.app_server import AppServer, running
-from tests.support.nginx import nginx_before
+from tests.support.nginx import nginx_in_front_of
 from tests.support.viewer import Viewer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -39,7 +39,7 @@ def words(*, silence: float) -> str:
 async def test_a_silence_longer_than_its_time_out_cuts_nobody_off(
     server: AppServer, http: httpx.AsyncClient
 ) -> None:
-    with nginx_before(server.port) as nginx:
+    with nginx_in_front_of(server.port) as nginx:
         streaming, polling = Viewer(http, nginx.address), Viewer(http, nginx.address, wait=20)
         with anyio.fail_after(TOO_LONG):
             async with anyio.create_task_group() as group:
@@ -55,7 +55,7 @@ async def test_a_viewer_cut_by_a_timeout_shorter_than_the_silence_resumes_after_
     server: AppServer, http: httpx.AsyncClient
 ) -> None:
     sooner_than_a_heartbeat = {"proxy_read_timeout 30s;": "proxy_read_timeout 1s;"}
-    with nginx_before(server.port, instead=sooner_than_a_heartbeat) as nginx:
+    with nginx_in_front_of(server.port, replacements=sooner_than_a_heartbeat) as nginx:
         viewer = Viewer(http, nginx.address)
         with anyio.fail_after(TOO_LONG):
             await viewer.ask(words(silence=4))
@@ -67,7 +67,7 @@ async def test_a_viewer_cut_by_a_timeout_shorter_than_the_silence_resumes_after_
 async def test_a_stream_passes_at_once_with_the_http_that_nginx_speaks_by_default(
     server: AppServer, http: httpx.AsyncClient
 ) -> None:
-    with nginx_before(server.port, instead={"proxy_http_version 1.1;": ""}) as nginx:
+    with nginx_in_front_of(server.port, replacements={"proxy_http_version 1.1;": ""}) as nginx:
         viewer = Viewer(http, nginx.address)
         with anyio.fail_after(TOO_LONG):
             async with anyio.create_task_group() as group:
@@ -84,7 +84,7 @@ async def test_a_poll_passes_where_nginx_is_told_to_hold_streams_back(
     holding_back = {
         "proxy_http_version 1.1;": "proxy_http_version 1.0; proxy_ignore_headers X-Accel-Buffering;"
     }
-    with nginx_before(server.port, instead=holding_back) as nginx:
+    with nginx_in_front_of(server.port, replacements=holding_back) as nginx:
         streaming, polling = Viewer(http, nginx.address), Viewer(http, nginx.address, wait=20)
         with anyio.fail_after(TOO_LONG):
             async with anyio.create_task_group() as group:

@@ -30,7 +30,7 @@ async def opened(tmp_path: Path) -> AsyncGenerator[Services]:
 
 
 @pytest.fixture
-async def blind(opened: Services, tmp_path: Path) -> AsyncGenerator[Services]:
+async def unreadable(opened: Services, tmp_path: Path) -> AsyncGenerator[Services]:
     """The same application when it cannot read chats."""
     async with open_database(f"sqlite:///{tmp_path / 'nowhere' / 'chat.db'}") as away:
         yield replace(opened, chats=ChatRepository(away))
@@ -52,13 +52,13 @@ async def asked(visit: PageVisit, message_id: str) -> ConversationState:
 
 
 async def test_a_chat_that_cannot_be_reloaded_stays_and_says_so(
-    visit: PageVisit, blind: Services
+    visit: PageVisit, unreadable: Services
 ) -> None:
     conversation = await asked(visit, "holiday")
 
-    for read_anew in (lambda: conversation.show_stored("completed", ""), conversation.open_chat):
-        with serving(blind):
-            await read_anew()
+    for reread in (lambda: conversation.show_stored("completed", ""), conversation.open_chat):
+        with serving(unreadable):
+            await reread()
 
         assert (conversation.view, conversation.shown_chat_id) == ("chat", "holiday")
         assert conversation.messages[0].id == "holiday"
@@ -68,14 +68,14 @@ async def test_a_chat_that_cannot_be_reloaded_stays_and_says_so(
 
 
 async def test_a_retry_opens_the_chat_that_could_not_be_read(
-    visit: PageVisit, blind: Services
+    visit: PageVisit, unreadable: Services
 ) -> None:
     conversation = await asked(visit, "holiday")
     visit.go("/")
     await conversation.start_new_chat()
     visit.go("/chat/holiday")
 
-    with serving(blind):
+    with serving(unreadable):
         await conversation.open_chat()
 
     assert (conversation.view, conversation.shown_chat_id) == ("unavailable", "holiday")

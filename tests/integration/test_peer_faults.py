@@ -51,17 +51,17 @@ Ask = Callable[[str], AbstractContextManager[Answer]]
 
 
 @pytest.fixture(scope="module")
-def own_redis() -> Iterator[RedisServer]:
+def module_redis() -> Iterator[RedisServer]:
     """A Redis for this module alone; each test leaves it running."""
     with running_redis() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Pair]:
+def pair(tmp_path_factory: pytest.TempPathFactory, module_redis: RedisServer) -> Iterator[Pair]:
     """Two servers that share one Redis and one database; each test leaves both running."""
     folder = tmp_path_factory.mktemp("pair")
-    a, b = (named_server(folder, own_redis.url) for _ in range(2))
+    a, b = (named_server(folder, module_redis.url) for _ in range(2))
     with running_together(a, b):
         yield a, b
 
@@ -72,9 +72,9 @@ def caller(pair: Pair, visit: Visit) -> Caller:
 
 
 @pytest.fixture
-def ask(pair: Pair, caller: Caller, own_redis: RedisServer) -> Ask:
+def ask(pair: Pair, caller: Caller, module_redis: RedisServer) -> Ask:
     """Has A produce the answer to a text."""
-    return lambda text: answering(caller, pair[0], own_redis.url, text)
+    return lambda text: answering(caller, pair[0], module_redis.url, text)
 
 
 def words(count: int) -> str:
@@ -134,11 +134,11 @@ def test_the_source_fails_after_token_60(pair: Pair, caller: Caller, ask: Ask) -
 
 
 def test_the_subscribers_connection_is_cut_ten_times(
-    pair: Pair, caller: Caller, ask: Ask, own_redis: RedisServer
+    pair: Pair, caller: Caller, ask: Ask, module_redis: RedisServer
 ) -> None:
     _, b = pair
     with (
-        redis.Redis.from_url(own_redis.url) as client,
+        redis.Redis.from_url(module_redis.url) as client,
         ask("/demo tokens=250 rate=50 words=1") as answer,
         caller.watch(b, answer.chat, after=0) as viewing,
     ):
@@ -156,23 +156,23 @@ def test_the_subscribers_connection_is_cut_ten_times(
 
 
 def test_redis_stalls_and_the_model_does_not(
-    pair: Pair, caller: Caller, ask: Ask, own_redis: RedisServer
+    pair: Pair, caller: Caller, ask: Ask, module_redis: RedisServer
 ) -> None:
-    whole = through_a_stall(pair, caller, ask, own_redis, seconds=1.5)
+    whole = through_a_stall(pair, caller, ask, module_redis, seconds=1.5)
 
     # The producer kept taking deltas meanwhile; they came as one event.
     assert max(event.get("delta", "").count(" ") for event in events(whole)) > 45
 
 
 def test_redis_stalls_for_longer_than_a_lease(
-    pair: Pair, caller: Caller, ask: Ask, own_redis: RedisServer
+    pair: Pair, caller: Caller, ask: Ask, module_redis: RedisServer
 ) -> None:
     # Afterwards either server may be producing the answer.
-    through_a_stall(pair, caller, ask, own_redis, seconds=2.5)
+    through_a_stall(pair, caller, ask, module_redis, seconds=2.5)
 
 
 def through_a_stall(
-    pair: Pair, caller: Caller, ask: Ask, own_redis: RedisServer, *, seconds: float
+    pair: Pair, caller: Caller, ask: Ask, module_redis: RedisServer, *, seconds: float
 ) -> bytes:
     """Stall Redis during an answer; return the answer, which viewers of both servers share."""
     with (
@@ -180,8 +180,8 @@ def through_a_stall(
         caller.watch(pair[1], answer.chat, after=0) as viewing,
     ):
         seen = [next(viewing) for _ in range(20)]
-        own_redis.pause()
-        thaw = threading.Timer(seconds, own_redis.resume)
+        module_redis.pause()
+        thaw = threading.Timer(seconds, module_redis.resume)
         thaw.start()
         whole = b"".join([*seen, *viewing])
         at_home = b"".join(answer.frames)
@@ -214,26 +214,26 @@ def test_a_viewer_resumes_while_the_producer_is_frozen(
 
 
 def test_redis_is_down_when_a_prompt_is_sent(
-    pair: Pair, caller: Caller, own_redis: RedisServer
+    pair: Pair, caller: Caller, module_redis: RedisServer
 ) -> None:
     a, _ = pair
     body = prompt("/demo tokens=5 rate=0 words=1", chat=uuid4().hex, message="m")
-    own_redis.kill()
+    module_redis.kill()
     try:
         begun = time.monotonic()
         refused = caller.http.post(f"{a.api}/api/chat", json=body)
         took = time.monotonic() - begun
     finally:
-        own_redis.start()
+        module_redis.start()
 
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
     assert took < 3
-    assert text_of(patiently(caller, "POST", f"{a.api}/api/chat", json=body)) == words(5)
+    assert text_of(retrying(caller, "POST", f"{a.api}/api/chat", json=body)) == words(5)
 
 
 def test_redis_restarts_empty_in_mid_answer(
-    pair: Pair, caller: Caller, ask: Ask, own_redis: RedisServer
+    pair: Pair, caller: Caller, ask: Ask, module_redis: RedisServer
 ) -> None:
     _, b = pair
     with (
@@ -241,8 +241,8 @@ def test_redis_restarts_empty_in_mid_answer(
         caller.watch(b, answer.chat, after=0) as viewing,
     ):
         seen = [next(viewing) for _ in range(20)]
-        own_redis.restart()
-        fresh = patiently(
+        module_redis.restart()
+        fresh = retrying(
             caller, "GET", f"{b.api}/api/chat", params={"chatId": answer.chat, "after": "0"}
         )
         whole = b"".join([*seen, *viewing])
@@ -254,7 +254,7 @@ def test_redis_restarts_empty_in_mid_answer(
     assert at_home == whole
 
 
-def patiently(caller: Caller, method: str, url: str, **request: object) -> bytes:
+def retrying(caller: Caller, method: str, url: str, **request: object) -> bytes:
     """Retry a request for as long as the server asks for it; return the body of the answer."""
     for _ in range(1000):
         answer = caller.http.request(method, url, **request)  # pyright: ignore[reportArgumentType]

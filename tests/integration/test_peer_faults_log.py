@@ -24,6 +24,7 @@ from chat_app.streams import frame
 from chat_app.streams.appender import Appender
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.streams.model import Outcome, StreamId
+from tests.support.reading import everything
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.tcp_proxy import TcpProxy
 
@@ -35,7 +36,7 @@ TOO_LONG = 60
 
 
 @pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
+def counted_redis() -> Iterator[RedisServer]:
     """A Redis without other clients, so that its commands can be counted."""
     # It closes a subscriber's connection once 1 MB of output is pending.
     with running_redis(client_output_buffer_limit="pubsub 1mb 1mb 1") as server:
@@ -43,25 +44,25 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def client(own_redis: RedisServer) -> AsyncGenerator[redis.Redis]:
-    async with redis.Redis.from_url(own_redis.socket_url) as client:
+async def client(counted_redis: RedisServer) -> AsyncGenerator[redis.Redis]:
+    async with redis.Redis.from_url(counted_redis.socket_url) as client:
         yield client
 
 
 @pytest.fixture
-async def proxy(own_redis: RedisServer) -> AsyncGenerator[TcpProxy]:
+async def proxy(counted_redis: RedisServer) -> AsyncGenerator[TcpProxy]:
     """A proxy between Redis and `elsewhere`."""
-    async with TcpProxy(port=own_redis.port) as proxy:
+    async with TcpProxy(port=counted_redis.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 async def logs(
-    own_redis: RedisServer, proxy: TcpProxy
+    counted_redis: RedisServer, proxy: TcpProxy
 ) -> AsyncGenerator[tuple[StreamLog, StreamLog]]:
     """The logs here, where everything is produced, and elsewhere."""
     async with AsyncExitStack() as stack:
-        urls = (own_redis.url, f"redis://127.0.0.1:{proxy.port}/0")
+        urls = (counted_redis.url, f"redis://127.0.0.1:{proxy.port}/0")
         here, elsewhere = [await stack.enter_async_context(open_log(url, OPTIONS)) for url in urls]
         yield here, elsewhere
 
@@ -79,10 +80,8 @@ async def say(producer: Appender, *texts: str) -> None:
         await producer.wait_flushed()
 
 
-async def everything(log: StreamLog, stream_id: StreamId) -> list[bytes]:
-    with anyio.fail_after(TOO_LONG):
-        follower = await log.follow(stream_id)
-        return frame.split(b"".join([batch.data async for batch in follower]))
+async def all_frames(log: StreamLog, stream_id: StreamId) -> list[bytes]:
+    return frame.split(await everything(log, stream_id))
 
 
 def whole(producer: Appender) -> list[bytes]:
@@ -117,7 +116,7 @@ async def test_twenty_viewers_attach_and_leave(
     producer = await begun(here)
     alone = await cost(client, producer, events=100)
 
-    async with looking_on(elsewhere, producer, viewers=20):
+    async with following(elsewhere, producer, viewers=20):
         while not await watchers(client, producer):
             await say(producer, "are you there? ")
         watched = await cost(client, producer, events=100)
@@ -132,13 +131,13 @@ async def test_twenty_viewers_attach_and_leave(
 
 
 @asynccontextmanager
-async def looking_on(log: StreamLog, producer: Appender, *, viewers: int) -> AsyncGenerator[None]:
+async def following(log: StreamLog, producer: Appender, *, viewers: int) -> AsyncGenerator[None]:
     """Attach `viewers` viewers that leave at the end of the block."""
     async with asyncio.TaskGroup() as tasks:
-        looking = [tasks.create_task(everything(log, producer.stream_id)) for _ in range(viewers)]
+        followers = [tasks.create_task(all_frames(log, producer.stream_id)) for _ in range(viewers)]
         yield
-        for viewer in looking:
-            viewer.cancel()
+        for follower in followers:
+            follower.cancel()
 
 
 async def test_a_backlog_of_42_mb_is_resumed_beside_the_viewer_of_another_chat(
@@ -153,9 +152,9 @@ async def test_a_backlog_of_42_mb_is_resumed_beside_the_viewer_of_another_chat(
     assert sum(map(len, whole(long))) > 42_000_000
 
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(everything(elsewhere, other.stream_id))
+        watching = tasks.create_task(all_frames(elsewhere, other.stream_id))
         await say(other, "watched? ")
-        resuming = tasks.create_task(everything(elsewhere, long.stream_id))
+        resuming = tasks.create_task(all_frames(elsewhere, long.stream_id))
         for number in range(250):
             await say(other, f"w{number} ")
             long.append_text("more ", part_id="1")
@@ -173,7 +172,7 @@ async def test_a_process_stalls_until_redis_closes_its_subscription(
     long, other = await begun(here), await begun(here)
     async with asyncio.TaskGroup() as tasks:
         viewers = [
-            tasks.create_task(everything(elsewhere, producer.stream_id))
+            tasks.create_task(all_frames(elsewhere, producer.stream_id))
             for producer in (long, other)
         ]
         while not (await watchers(client, long) and await watchers(client, other)):
@@ -185,7 +184,7 @@ async def test_a_process_stalls_until_redis_closes_its_subscription(
             while len(await client.client_list(_type="pubsub")) == len(logs):
                 await say(long, "x" * 100_000)
                 await say(other, "unheard ")
-        proxy.go_on()
+        proxy.release()
         await say(other, "heard")
         await long.close(COMPLETED)
         await other.close(COMPLETED)

@@ -1,26 +1,14 @@
 """Without Redis, answers are clear and nothing hangs; once Redis appears, all works."""
 
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from chat_app.streams import frame
 from tests.support.app_server import AppServer, running
 from tests.support.caller import Caller, Visit, prompt, rows
 from tests.support.redis_server import RedisServer
-
-
-@pytest.fixture
-def absent_redis() -> Iterator[RedisServer]:
-    """A Redis that has an address but does not run."""
-    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
-        server = RedisServer(folder=Path(folder))
-        yield server
-        server.close()
 
 
 def test_requests_are_refused_until_redis_appears_and_served_from_then_on(

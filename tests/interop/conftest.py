@@ -33,7 +33,7 @@ def sdk(packages: Path) -> Iterator[Sdk]:
 
 
 @pytest.fixture(scope="session")
-def answered(provider: OpenAIServer) -> dict[str, str]:
+def provider_settings(provider: OpenAIServer) -> dict[str, str]:
     """The settings of a server that uses the provider as its model."""
     return {
         "CHAT_MODEL": "openai/test-model",
@@ -44,21 +44,23 @@ def answered(provider: OpenAIServer) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def embedded(
-    tmp_path_factory: pytest.TempPathFactory, answered: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, provider_settings: dict[str, str]
 ) -> Iterator[AppServer]:
     """One server on `memory://`."""
     folder = tmp_path_factory.mktemp("embedded")
-    with running(AppServer(folder=folder, settings=answered)) as server:
+    with running(AppServer(folder=folder, settings=provider_settings)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def pair(
-    tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, answered: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RedisServer,
+    provider_settings: dict[str, str],
 ) -> Iterator[tuple[AppServer, AppServer]]:
     """Two servers that share one Redis and one database."""
     folder = tmp_path_factory.mktemp("pair")
-    settings = {**answered, "REDIS_URL": redis_server.url, "LOG_PREFIX": uuid4().hex}
+    settings = {**provider_settings, "REDIS_URL": redis_server.url, "LOG_PREFIX": uuid4().hex}
     with ExitStack() as stack:
         servers = [AppServer(folder=folder, settings=settings) for _ in range(2)]
         for server in servers:

@@ -16,7 +16,7 @@ const TOO_LONG_MS = 20_000;
 const chunkSchema = asSchema(uiMessageChunkSchema);
 
 /** The unmodified transport, which records the chunks it reads from the server. */
-class HeardTransport extends DefaultChatTransport {
+class RecordingTransport extends DefaultChatTransport {
   chunks = [];
 
   processResponseStream(stream) {
@@ -40,7 +40,7 @@ class Script {
   #data = [];
 
   constructor(id, { server, cookie, messages = [], resumable = false }) {
-    this.#transport = new HeardTransport({
+    this.#transport = new RecordingTransport({
       api: `${server}/api/chat`,
       headers: { cookie }, // outside a browser there is no cookie jar
       ...(resumable && { fetch: createResumableFetch() }),

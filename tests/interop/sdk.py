@@ -53,7 +53,7 @@ class Page:
         """Start sending a prompt."""
         self._call("send", text)
 
-    def go_on(self) -> None:
+    def continue_reply(self) -> None:
         """Start sending without a new message, to continue the last reply."""
         self._call("send")
 

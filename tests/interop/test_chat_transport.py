@@ -224,7 +224,7 @@ def test_a_stopped_reply_goes_on_as_the_same_message(
     reply = page.messages[-1]["id"]
 
     model.script(Reply(body=(ROLE, *texts(", then "), Cue.HOLD, *texts("more."), *ending())))
-    page.go_on()
+    page.continue_reply()
     page.reads(f"{FIRST}, then ")
     later = visit(elsewhere, messages=page.messages[:1])
     later.resume()
@@ -246,7 +246,7 @@ def test_continuing_a_complete_reply_is_an_error_that_says_why(
     page.send("Hello?")
     page.has_status("ready")
 
-    page.go_on()
+    page.continue_reply()
     page.has_status("error")
 
     assert "invalid_request" in (page.error or "")

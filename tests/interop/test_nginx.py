@@ -4,7 +4,7 @@ import pytest
 
 from tests.interop.conftest import Visit
 from tests.support.app_server import AppServer
-from tests.support.nginx import nginx_before
+from tests.support.nginx import nginx_in_front_of
 from tests.support.openai_server import ROLE, Cue, OpenAIServer, Reply, ending, texts
 
 HELD = Reply(body=(ROLE, *texts("First, "), Cue.HOLD, *texts("then."), *ending()))
@@ -22,11 +22,11 @@ def test_cuts_by_a_short_time_out_are_invisible_to_the_sdk(
     servers: tuple[AppServer, AppServer], visit: Visit, model: OpenAIServer
 ) -> None:
     model.script(HELD)
-    with nginx_before(servers[0].port, instead=SHORT_TIME_OUT) as nginx:
+    with nginx_in_front_of(servers[0].port, replacements=SHORT_TIME_OUT) as nginx:
         page = visit(nginx.address, resumable=True)
         page.send("Go on")
         page.reads("First, ")
-        nginx.has_said("upstream timed out")
+        nginx.wait_for_log("upstream timed out")
         model.release()
         page.has_status("ready")
 
@@ -39,7 +39,7 @@ def test_a_stream_that_is_held_back_is_polled(
     servers: tuple[AppServer, AppServer], visit: Visit, model: OpenAIServer
 ) -> None:
     model.script(HELD)
-    with nginx_before(servers[0].port, instead=HOLDING_BACK) as nginx:
+    with nginx_in_front_of(servers[0].port, replacements=HOLDING_BACK) as nginx:
         page = visit(nginx.address, resumable=True)
         page.send("Go on")
         page.reads("First, ")  # comes by polling, after ten seconds without a first byte

@@ -24,7 +24,7 @@ class FailingEngine(Engine):
     def __init__(self, engine: Engine) -> None:
         self.shared = engine.shared
         self.failures: Counter[str] = Counter()
-        self._passed_on = engine
+        self._inner = engine
 
     def fail(self, name: str) -> None:
         """Raise if `name` has a failure left, and use it up."""
@@ -34,18 +34,18 @@ class FailingEngine(Engine):
 
     async def run(self, script: str, *, keys: Any, args: Sequence[str | bytes]) -> Any:
         self.fail("run")
-        return await self._passed_on.run(script, keys=keys, args=args)
+        return await self._inner.run(script, keys=keys, args=args)
 
     async def append(self, *args: Any, **named: Any) -> Any:
         self.fail("append")
-        return await self._passed_on.append(*args, **named)
+        return await self._inner.append(*args, **named)
 
     async def frames(self, key: str, *, after: int, limit: int) -> list[bytes]:
-        return await self._passed_on.frames(key, after=after, limit=limit)
+        return await self._inner.frames(key, after=after, limit=limit)
 
     @asynccontextmanager
     async def subscription(self) -> AsyncGenerator[Subscription]:
-        async with self._passed_on.subscription() as subscription:
+        async with self._inner.subscription() as subscription:
             yield FailingSubscription(subscription, self)
 
 
@@ -53,23 +53,23 @@ class FailingSubscription(Subscription):
     """A subscription of a `FailingEngine`."""
 
     def __init__(self, subscription: Subscription, engine: FailingEngine) -> None:
-        self._passed_on = subscription
+        self._inner = subscription
         self._engine = engine
 
     @property
     def heard_at(self) -> float:
-        return self._passed_on.heard_at
+        return self._inner.heard_at
 
     async def add(self, *channels: str) -> None:
-        await self._passed_on.add(*channels)
+        await self._inner.add(*channels)
 
     async def ping(self) -> None:
-        await self._passed_on.ping()
+        await self._inner.ping()
 
     async def next(self) -> tuple[str, bytes | None]:
-        told = await self._passed_on.next()
+        message = await self._inner.next()
         self._engine.fail("next")
-        return told
+        return message
 
     async def aclose(self) -> None:
-        await self._passed_on.aclose()
+        await self._inner.aclose()

@@ -14,7 +14,7 @@ from tests.support.programs import NGINX, find
 TIMEOUT = 20
 READY = "event method"  # logged once it listens
 
-_AROUND = """
+_WRAPPER = """
 daemon off;
 master_process off;  # one process, as whoever runs the tests
 pid {folder}/pid;
@@ -41,8 +41,8 @@ class Nginx:
 
     def __init__(self, config: Path, *, port: int) -> None:
         self.port = port
-        self._said: list[str] = []
-        self._hears = threading.Condition()  # notified at each line of the log, and at its end
+        self._lines: list[str] = []
+        self._changed = threading.Condition()  # notified at each line of the log, and at its end
         self._process = subprocess.Popen(
             [find(NGINX), "-p", config.parent, "-c", config, "-e", "stderr"],
             stdin=subprocess.DEVNULL,
@@ -59,11 +59,13 @@ class Nginx:
         """The address that clients connect to."""
         return f"http://127.0.0.1:{self.port}"
 
-    def has_said(self, words: str) -> None:
+    def wait_for_log(self, words: str) -> None:
         """Wait until the log contains `words`."""
-        with self._hears:
-            self._hears.wait_for(lambda: self._ended or self._knows(words), TIMEOUT)
-            assert self._knows(words), f"nginx has not said {words!r}:\n{''.join(self._said)}"
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._has_logged(words), TIMEOUT)
+            assert self._has_logged(words), (
+                f"nginx has not logged {words!r}:\n{''.join(self._lines)}"
+            )
 
     def close(self) -> None:
         """Stop nginx."""
@@ -77,43 +79,43 @@ class Nginx:
     def _ended(self) -> bool:
         return self._process.poll() is not None
 
-    def _knows(self, words: str) -> bool:
-        return any(words in line for line in self._said)
+    def _has_logged(self, words: str) -> bool:
+        return any(words in line for line in self._lines)
 
     def _read(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            with self._hears:
-                self._said.append(line)
-                self._hears.notify_all()
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
         self._process.wait()
-        with self._hears:
-            self._hears.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
 
 @contextmanager
-def nginx_before(
-    port: int, *, listen: int | None = None, instead: Mapping[str, str] | None = None
+def nginx_in_front_of(
+    port: int, *, listen: int | None = None, replacements: Mapping[str, str] | None = None
 ) -> Iterator[Nginx]:
     """Run nginx in front of the server at loopback port `port` for the length of the block.
 
     Args:
         port: The server's port.
         listen: The port for nginx; a free one by default.
-        instead: Passages of the documented configuration, each with its replacement.
+        replacements: Passages of the documented configuration, each with its replacement.
     """
     own = listen or free_port()
     site = documented_site()
     places = {"listen 80;": f"listen 127.0.0.1:{own};", "127.0.0.1:3000": f"127.0.0.1:{port}"}
-    for old, new in {**(instead or {}), **places}.items():
+    for old, new in {**(replacements or {}), **places}.items():
         assert old in site, f"docs/operations.md has no {old!r} any more"
         site = site.replace(old, new)
     with TemporaryDirectory(prefix="nginx-") as folder:
         config = Path(folder) / "nginx.conf"
-        config.write_text(_AROUND.format(folder=folder, site=site))
+        config.write_text(_WRAPPER.format(folder=folder, site=site))
         nginx = Nginx(config, port=own)
         try:
-            nginx.has_said(READY)
+            nginx.wait_for_log(READY)
             yield nginx
         finally:
             nginx.close()

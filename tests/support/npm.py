@@ -29,7 +29,7 @@ def _install(folder: Path, lock: Path) -> None:
     installed = folder / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
-    told = subprocess.run(
+    result = subprocess.run(
         [NODE, _NPM, "ci", "--no-audit", "--no-fund", "--fetch-retries=1"],
         cwd=folder,
         capture_output=True,
@@ -37,7 +37,7 @@ def _install(folder: Path, lock: Path) -> None:
         timeout=300,
         check=False,
     )
-    assert told.returncode == 0, (
+    assert result.returncode == 0, (
         f"the packages of {lock} are needed and could not be installed from the registry of npm:\n"
-        f"{told.stderr}"
+        f"{result.stderr}"
     )

@@ -166,7 +166,7 @@ class OpenAIServer:
         """End one `Cue.HOLD`, the current one or the next; callable from any thread."""
         self._loop.call_soon_threadsafe(self._release)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Forget script, requests and releases; replies in progress run to their end, unheld.
 
         This keeps the leftovers of one test out of the next. Callable from any thread.

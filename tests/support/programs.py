@@ -23,7 +23,7 @@ class Program:
         folders: Glob patterns of well-known folders; of several matches the highest version wins.
         debian: Its package in Debian and Ubuntu.
         brew: Its package in Homebrew.
-        asks: The argument that makes it print its version.
+        version_flag: The argument that makes it print its version.
         service: The service that Debian starts on installation and at each boot.
     """
 
@@ -33,7 +33,7 @@ class Program:
     folders: tuple[str, ...] = ()
     debian: str
     brew: str
-    asks: str = "--version"
+    version_flag: str = "--version"
     service: str = ""
 
 
@@ -104,7 +104,7 @@ NGINX = Program(
     ),
     debian="nginx",
     brew="nginx",
-    asks="-v",
+    version_flag="-v",
     service="nginx",
 )
 
@@ -123,7 +123,7 @@ def find(program: Program, *, path: str | None = None) -> Path:
     """
     folders = [*_path_folders(path), *_well_known_folders(program.folders)]
     for candidate in _candidates(program, folders=folders):
-        if _runs(candidate, asks=program.asks):
+        if _runs(candidate, version_flag=program.version_flag):
             return candidate
     raise ProgramMissing(program)
 
@@ -153,15 +153,15 @@ def _candidates(program: Program, *, folders: Sequence[Path]) -> Iterator[Path]:
                 yield Path(found)
 
 
-def _runs(executable: Path, *, asks: str) -> bool:
+def _runs(executable: Path, *, version_flag: str) -> bool:
     """Whether the executable starts and is usable.
 
     Ubuntu's `chromium-browser` only prints that the snap must be installed, and a browser from a
     snap cannot read a profile in a temporary folder.
     """
     try:
-        told = subprocess.run(
-            [executable, asks],
+        result = subprocess.run(
+            [executable, version_flag],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -170,4 +170,4 @@ def _runs(executable: Path, *, asks: str) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return told.returncode == 0 and not told.stdout.rstrip().endswith("snap")
+    return result.returncode == 0 and not result.stdout.rstrip().endswith("snap")

@@ -22,6 +22,7 @@ from chat_app.streams import frame
 from chat_app.streams.log import LogOptions, StreamLog, open_log
 from chat_app.streams.model import StreamId
 from chat_app.turns import Turns
+from tests.support.reading import everything
 
 CHAT = ChatId("holiday")
 QUESTION = "Where to?"
@@ -74,8 +75,7 @@ class ServerProcess:
     async def everything(self, stream_id: StreamId) -> bytes:
         """Read the stream from its first event to its end."""
         with anyio.fail_after(TOO_LONG):
-            follower = await self.log.follow(stream_id)
-            return b"".join([batch.data async for batch in follower])
+            return await everything(self.log, stream_id)
 
     @asynccontextmanager
     async def working(

@@ -52,7 +52,7 @@ class TcpProxy:
         """Stop forwarding replies, as if the client had stalled."""
         self._flowing.clear()
 
-    def go_on(self) -> None:
+    def release(self) -> None:
         """End a `hold`; nothing is lost unless the server gave up meanwhile.
 
         Like `hold`, it may be called from any thread.

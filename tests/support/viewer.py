@@ -84,7 +84,7 @@ class Viewer:
         """Send a prompt and follow its answer to the end."""
         await self._follow(prompt(text, chat=self._chat, message=uuid4().hex))
 
-    async def look_on(self) -> None:
+    async def follow(self) -> None:
         """Follow an answer that another client asked for to its end."""
         await self._follow(None)
 

@@ -76,15 +76,15 @@ def handles_anything(node: ast.AST) -> bool:
     return any(kind is None or dotted(kind) in {"Exception", "BaseException"} for kind in caught)
 
 
-def tells_of_it(handler: ast.AST) -> bool:
+def reports_it(handler: ast.AST) -> bool:
     for node in ast.walk(handler):
         if isinstance(node, ast.Raise):
             return True
         if isinstance(node, ast.Call):
             method = dotted(node.func).rpartition(".")[2]
-            told = {keyword.arg for keyword in node.keywords}
+            keywords = {keyword.arg for keyword in node.keywords}
             if method in {"exception", "set_exception"} or (
-                method == "error" and "exc_info" in told
+                method == "error" and "exc_info" in keywords
             ):
                 return True
     return False
@@ -203,7 +203,7 @@ def test_nothing_is_printed() -> None:
 
 def test_every_catch_all_logs_the_traceback_or_passes_the_exception_on() -> None:
     def swallows(node: ast.AST) -> bool:
-        return handles_anything(node) and not tells_of_it(node)
+        return handles_anything(node) and not reports_it(node)
 
     assert offences(modules(APP), swallows) == []
 

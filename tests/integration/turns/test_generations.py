@@ -289,17 +289,17 @@ async def test_silently_dead_connections_are_replaced(
         model.say("sea.", Finish())
 
         assert text_of(await here.everything(first)) == "To the sea."
-        await in_the_end(here.log.ping)
+        await retrying(here.log.ping)
         model.say("By train.", Finish())
         second = await here.ask(alice)
-        await in_the_end(lambda: generations.schedule(alice, second))
+        await retrying(lambda: generations.schedule(alice, second))
         with anyio.fail_after(30):
             data = b"".join([batch.data async for batch in await here.log.follow(second)])
     assert text_of(data) == "By train."
     assert len(model.prompts) == 2
 
 
-async def in_the_end(attempt: Callable[[], Awaitable[None]]) -> None:
+async def retrying(attempt: Callable[[], Awaitable[None]]) -> None:
     """Retry while the store is reported as away."""
     while True:
         with suppress(LogUnavailable):

@@ -41,9 +41,9 @@ from tests.support.server_process import (
 pytestmark = pytest.mark.anyio
 
 OPTIONS = LogOptions(timeout=timedelta(seconds=2))
-UNAWARE = LogOptions(timeout=timedelta(seconds=2), pulse=NEVER)
+NO_PULSE = LogOptions(timeout=timedelta(seconds=2), pulse=NEVER)
 """Options of a process that notices its store's state only when its model speaks."""
-QUICK = LogOptions(timeout=timedelta(seconds=2), pulse=timedelta(milliseconds=20))
+FAST_PULSE = LogOptions(timeout=timedelta(seconds=2), pulse=timedelta(milliseconds=20))
 """Options of a process that waits only a moment for a missing producer."""
 MORE_OFTEN_THAN_IT_IS_ASKED = 1000
 THE_SEA = ("the ", "sea.", Finish())
@@ -137,7 +137,7 @@ async def here(
 async def elsewhere(
     redis_url: str, other_process: Database, other_model: ScriptedLLM
 ) -> AsyncGenerator[ServerProcess]:
-    async with server_process(redis_url, other_process, other_model, options=QUICK) as process:
+    async with server_process(redis_url, other_process, other_model, options=FAST_PULSE) as process:
         yield process
 
 
@@ -194,7 +194,7 @@ async def test_a_living_producer_keeps_its_answer_when_the_store_goes_back(
 ) -> None:
     streams, url = StreamRepository(database), own_redis.socket_url
     async with (
-        server_process(url, database, model, options=UNAWARE) as here,
+        server_process(url, database, model, options=NO_PULSE) as here,
         process_over_store(url, other_process, other_model) as (elsewhere, store),
     ):
         stream_id, first = await begun(here, model, alice, "To ", until="To ")
@@ -489,7 +489,9 @@ async def test_a_log_that_cannot_be_read_as_a_reply_fails_after_its_last_takeove
     redis_url: str, database: Database, model: ScriptedLLM, alice: Identity
 ) -> None:
     streams = StreamRepository(database)
-    async with server_process(redis_url, database, model, max_takeovers=2, options=QUICK) as here:
+    async with server_process(
+        redis_url, database, model, max_takeovers=2, options=FAST_PULSE
+    ) as here:
         stream_id = await here.ask(alice)
         token = (await streams.claim(alice, stream_id)).fencing_token
         appender = await here.log.open(stream_id, token=token)

@@ -50,7 +50,7 @@ class Namer:
         yield Finish()
 
 
-class Named:
+class NamedChat:
     """A chat, its owner, and the repositories behind it."""
 
     def __init__(self, database: Database, owner: Identity) -> None:
@@ -99,11 +99,11 @@ class Named:
 
 
 @pytest.fixture
-def named(database: Database, alice: Identity) -> Named:
-    return Named(database, alice)
+def named(database: Database, alice: Identity) -> NamedChat:
+    return NamedChat(database, alice)
 
 
-async def test_the_model_names_a_chat_once_after_its_first_answer(named: Named) -> None:
+async def test_the_model_names_a_chat_once_after_its_first_answer(named: NamedChat) -> None:
     model = Namer('"Trip ', 'to the sea."')
     titles = named.titles(model)
 
@@ -118,7 +118,7 @@ async def test_the_model_names_a_chat_once_after_its_first_answer(named: Named) 
     assert "title" in prompt.messages[-1].text
 
 
-async def test_a_chat_whose_answer_was_stopped_is_not_named(named: Named) -> None:
+async def test_a_chat_whose_answer_was_stopped_is_not_named(named: NamedChat) -> None:
     model = Namer("Trip")
     titles = named.titles(model)
 
@@ -138,7 +138,7 @@ async def settled(titles: Titles) -> None:
 
 @pytest.mark.parametrize("said", [(None,), ("Tri", None), ("",), ("  \n#\n",), ()])
 async def test_a_model_that_fails_leaves_the_first_line(
-    named: Named, said: tuple[str | None, ...]
+    named: NamedChat, said: tuple[str | None, ...]
 ) -> None:
     titles = named.titles(Namer(*said))
 
@@ -148,7 +148,7 @@ async def test_a_model_that_fails_leaves_the_first_line(
     assert await named.title() == "Where to?"
 
 
-async def test_a_model_that_never_answers_is_not_waited_for(named: Named) -> None:
+async def test_a_model_that_never_answers_is_not_waited_for(named: NamedChat) -> None:
     titles = named.titles(Namer("Late", waits=anyio.Event()), patience=timedelta(milliseconds=1))
 
     await named.answer(titles)
@@ -157,7 +157,7 @@ async def test_a_model_that_never_answers_is_not_waited_for(named: Named) -> Non
     assert await named.title() == "Where to?"
 
 
-async def test_a_model_that_goes_on_and_on_is_cut_short(named: Named) -> None:
+async def test_a_model_that_goes_on_and_on_is_cut_short(named: NamedChat) -> None:
     model = Namer(*["and on "] * 1000)
     titles = named.titles(model)
 
@@ -168,19 +168,19 @@ async def test_a_model_that_goes_on_and_on_is_cut_short(named: Named) -> None:
     assert model.heard < 50
 
 
-async def test_a_name_that_was_given_meanwhile_stays(named: Named, alice: Identity) -> None:
-    go_on = anyio.Event()
-    titles = named.titles(Namer("Trip", waits=go_on))
+async def test_a_name_that_was_given_meanwhile_stays(named: NamedChat, alice: Identity) -> None:
+    proceed = anyio.Event()
+    titles = named.titles(Namer("Trip", waits=proceed))
     await named.answer(titles)
 
     await named.chats.rename(alice, CHAT, title="Mine")
-    go_on.set()
+    proceed.set()
     await settled(titles)
 
     assert await named.title() == "Mine"
 
 
-async def test_the_demo_model_names_nothing(named: Named) -> None:
+async def test_the_demo_model_names_nothing(named: NamedChat) -> None:
     titles = named.titles(DemoLLM())
 
     await named.answer(titles)
@@ -189,7 +189,7 @@ async def test_the_demo_model_names_nothing(named: Named) -> None:
     assert await named.title() == "Where to?"
 
 
-async def test_a_chat_that_is_gone_needs_no_name(named: Named, alice: Identity) -> None:
+async def test_a_chat_that_is_gone_needs_no_name(named: NamedChat, alice: Identity) -> None:
     model = Namer("Trip")
     titles = named.titles(model)
 
@@ -200,7 +200,7 @@ async def test_a_chat_that_is_gone_needs_no_name(named: Named, alice: Identity) 
 
 
 async def test_the_number_of_titles_at_once_is_limited_and_closing_ends_them(
-    named: Named, alice: Identity
+    named: NamedChat, alice: Identity
 ) -> None:
     model = Namer("Late", waits=anyio.Event())
     titles = named.titles(model)
@@ -227,7 +227,7 @@ class Broken:
 
 
 async def test_a_bug_in_a_model_is_logged_and_harms_nothing(
-    named: Named, caplog: pytest.LogCaptureFixture
+    named: NamedChat, caplog: pytest.LogCaptureFixture
 ) -> None:
     titles = named.titles(Broken())
 

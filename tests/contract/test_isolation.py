@@ -8,18 +8,13 @@ import pytest
 
 from chat_app.errors import LogUnavailable
 from chat_app.streams.engine import open_engine
-from chat_app.streams.log import StreamLog
 from chat_app.streams.model import Outcome, StreamId
 from tests.contract.conftest import Processes
+from tests.support.reading import everything
 
 pytestmark = pytest.mark.anyio
 
 TOO_LONG = 10
-
-
-async def everything(log: StreamLog, stream_id: StreamId) -> bytes:
-    follower = await log.follow(stream_id)
-    return b"".join([batch.data async for batch in follower])
 
 
 async def test_viewers_in_the_process_a_producer_left_see_what_the_next_one_writes(

@@ -16,6 +16,7 @@ from chat_app.streams.engine import open_engine
 from chat_app.streams.log import LogOptions, StreamLog, open_log, serve_log
 from chat_app.streams.model import Outcome, StreamId
 from tests.support.failing_engine import FailingEngine
+from tests.support.reading import everything
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 
@@ -59,12 +60,6 @@ async def say(producer: Appender, *words: str) -> None:
         await producer.wait_flushed()
 
 
-async def everything(log: StreamLog) -> bytes:
-    with anyio.fail_after(TOO_LONG):
-        follower = await log.follow(STREAM)
-        return b"".join([batch.data async for batch in follower])
-
-
 def text(data: bytes) -> str:
     return "".join(frame.decode(piece)[1]["delta"] for piece in frame.split(data))
 
@@ -78,7 +73,7 @@ async def test_the_writer_survives_an_unforeseen_error(
         await say(producer, "one ", "two")
         await producer.close(COMPLETED)
 
-    assert text(await everything(log)) == "one two"
+    assert text(await everything(log, STREAM)) == "one two"
     assert caplog.text.count("a flush failed") == 3
 
 
@@ -92,7 +87,7 @@ async def test_the_feed_survives_an_unforeseen_error(
 ) -> None:
     producer = await elsewhere.open(STREAM, token=1)
     await say(producer, "one ")
-    viewing = asyncio.create_task(everything(log))
+    viewing = asyncio.create_task(everything(log, STREAM))
     follower = await log.follow(STREAM)
     await follower.next()
     engine.failures[call] = 2
@@ -106,7 +101,7 @@ async def test_the_feed_survives_an_unforeseen_error(
 
     seen = await viewing
 
-    assert seen == await everything(elsewhere)
+    assert seen == await everything(elsewhere, STREAM)
     assert text(seen).startswith("one ")
     assert text(seen).endswith("two")
     assert "failed; retrying" in caplog.text
@@ -136,7 +131,7 @@ async def test_a_producer_asks_until_it_knows_who_owns_the_lost_stream(
             return
         await producer.close(COMPLETED)
 
-    assert text(await everything(elsewhere)) == "one two"
+    assert text(await everything(elsewhere, STREAM)) == "one two"
 
 
 async def test_the_log_reconnects_to_a_store_that_has_fallen_silent(
@@ -147,7 +142,7 @@ async def test_the_log_reconnects_to_a_store_that_has_fallen_silent(
         async with open_log(url, OPTIONS) as log:
             producer = await elsewhere.open(STREAM, token=1)
             await say(producer, "one ")
-            viewing = asyncio.create_task(everything(log))
+            viewing = asyncio.create_task(everything(log, STREAM))
             follower = await log.follow(STREAM)
             await follower.next()
             before = await subscribers(client)
@@ -155,11 +150,11 @@ async def test_the_log_reconnects_to_a_store_that_has_fallen_silent(
             with anyio.fail_after(TOO_LONG):
                 while before <= await subscribers(client):
                     await say(producer, "unheard ")
-            proxy.go_on()
+            proxy.release()
             await say(producer, "two")
             await producer.close(COMPLETED)
 
-            assert await viewing == await everything(elsewhere)
+            assert await viewing == await everything(elsewhere, STREAM)
 
 
 async def subscribers(client: redis.Redis) -> set[str]:
@@ -180,7 +175,7 @@ async def test_the_wait_for_a_store_that_freezes_before_the_subscription_is_boun
                 with pytest.raises(Exception, match="does not answer"):
                     await log.follow(STREAM)
             own_redis.resume()
-            viewing = asyncio.create_task(everything(log))
+            viewing = asyncio.create_task(everything(log, STREAM))
             producer.append_text("two", part_id="1")
             with anyio.fail_after(TOO_LONG):
                 await producer.close(COMPLETED)
